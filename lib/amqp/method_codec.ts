@@ -65,21 +65,16 @@ export function decodeMethod(bytes: Uint8Array, start: number, end: number): Met
   const { name, spec } = known;
   const reader = new Reader(bytes, start + 4, end);
   const args: Record<string, unknown> = {};
-  let bits = 0;
-  /** The number of unread bits of the last octet. */
-  let left = 0;
+  /** The unread bits of the last octet. No method has more than 8 bits in a row. */
+  let bits: number | undefined;
   for (const [field, type] of spec.fields) {
     let value: unknown;
     if (type === "bit") {
-      if (left === 0) {
-        bits = reader.octet();
-        left = 8;
-      }
+      bits ??= reader.octet();
       value = (bits & 1) !== 0;
       bits >>= 1;
-      left--;
     } else {
-      left = 0;
+      bits = undefined;
       value = CODECS[type].decode(reader);
       // As in RabbitMQ, the names in methods with content need not be valid UTF-8.
       if (typeof value === "string" && spec.content !== true && !value.isWellFormed()) {
@@ -99,16 +94,15 @@ export function decodeMethod(bytes: Uint8Array, start: number, end: number): Met
  */
 export function sizeofMethod<Name extends MethodName>(name: Name, args: GivenArgs<Name>): number {
   let size = 4;
-  let left = 0;
+  let last = "";
   for (const [field, type] of SPECS[name].fields) {
     if (type === "bit") {
-      if (left === 0) size++;
-      left = (left || 8) - 1;
+      if (last !== "bit") size++;
     } else {
-      left = 0;
       const codec = CODECS[type];
       size += codec.sizeof((args as Args)[field] ?? codec.zero, field);
     }
+    last = type;
   }
   return size;
 }
@@ -127,18 +121,19 @@ export function writeMethod<Name extends MethodName>(
   at: number,
 ): number {
   at = writeUint32(target, at, SPECS[name].id);
-  let left = 0;
+  /** The next bit of the last octet; 0 if there is none. */
+  let mask = 0;
   for (const [field, type] of SPECS[name].fields) {
     const value = (args as Args)[field];
     if (type === "bit") {
-      if (left === 0) {
+      if (mask === 0) {
         target[at++] = 0;
-        left = 8;
+        mask = 1;
       }
-      if (value === true) target[at - 1]! |= 1 << (8 - left);
-      left--;
+      if (value === true) target[at - 1]! |= mask;
+      mask <<= 1;
     } else {
-      left = 0;
+      mask = 0;
       const codec = CODECS[type];
       at = codec.encode(value ?? codec.zero, target, at);
     }

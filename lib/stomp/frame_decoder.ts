@@ -270,7 +270,6 @@ export class StompDecoder {
     if (size === undefined || Number(size) > this.maxBody) throw this.#tooLarge(length.trim());
     this.#size = Number(size);
     this.#state = SIZED;
-    if (this.#size === 0) this.#state = END;
   }
 
   #sized(bytes: Uint8Array, at: number): number {

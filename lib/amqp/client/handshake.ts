@@ -55,10 +55,11 @@ export async function handshake(stream: ByteStream, broker: BrokerAddress, timeo
     await reader.write(encoder.out.take());
   };
   try {
-    await reader.write(PROTOCOL_HEADER);
-    const start = await expect(reader, "connection.start").catch((error) => {
-      throw explainStart(error, broker);
-    });
+    // The end of the connection may be noticed by either.
+    const start = await reader.write(PROTOCOL_HEADER).then(() => expect(reader, "connection.start"))
+      .catch((error) => {
+        throw explainStart(error, broker);
+      });
     const mechanisms = new TextDecoder().decode(start.mechanisms).split(" ");
     const { mechanism = "PLAIN", connectionName } = broker;
     if (!mechanisms.includes(mechanism)) {

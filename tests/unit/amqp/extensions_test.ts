@@ -7,6 +7,7 @@ import { decodeRestored, encodeRestored, placeOf, positionOf } from "../../../li
 import { type BasicProperties, decodeProperties, encodeProperties } from "../../../lib/amqp/properties.ts";
 import { revive } from "../../../lib/amqp/revival.ts";
 import type { FieldTable } from "../../../lib/amqp/types/field_value.ts";
+import { checkLogicalEnd } from "../../support/logical_end.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 const decode = (bytes: Uint8Array, start: number, end: number) =>
@@ -92,18 +93,26 @@ describe("messages to restore", () => {
     }
   });
 
-  it("restore - a message that is cut anywhere before its body is malformed", () => {
-    const bytes = encodeRestored(message, "p");
-    const head = bytes.length - message.body.length;
-    for (let end = 0; end < head; end++) {
-      assert.throws(
-        () => decodeRestored(bytes, 0, end),
-        (error) => error instanceof AmqpError && error.replyCode === 501,
-        `cut at ${end}`,
-      );
-    }
-    const { message: { bodyStart, bodyEnd } } = decodeRestored(bytes, 0, head);
-    assert.deepEqual([bodyStart, bodyEnd], [head, head]);
+  it("restore - a message that is cut before its body is malformed, whatever follows it", () => {
+    const bytes = encodeRestored({ ...message, body: new Uint8Array(0) }, "p");
+    const read = (buffer: Uint8Array, start: number, end: number) => {
+      const { message, ...names } = decodeRestored(buffer, start, end);
+      const { routeStart, propertiesStart, propertiesEnd, bodyStart, bodyEnd } = message;
+      return [
+        names,
+        [routeStart, propertiesStart, propertiesEnd, bodyStart, bodyEnd].map((at) => at - start),
+      ];
+    };
+    assert.deepEqual(checkLogicalEnd(read, bytes), [bytes.length]);
+    assert.throws(
+      () => decodeRestored(bytes, 0, bytes.length - 1),
+      (error) => error instanceof AmqpError && error.replyCode === 501,
+    );
+    const empty = encodeRestored(
+      { ...message, exchange: "", routingKey: "", properties: new Uint8Array(0) },
+      "",
+    );
+    assert.deepEqual(checkLogicalEnd(read, empty.slice(0, 8)), [8]);
   });
 });
 

@@ -1,11 +1,12 @@
 /** Links: several hosts, deadlines, reconnects, permanent failures. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { UnreachableError } from "../../../lib/errors.ts";
+import { CertificateError, UnreachableError } from "../../../lib/errors.ts";
 import { AwayError } from "../../../lib/link/away.ts";
 import { dialFirst, patiently } from "../../../lib/link/dial.ts";
 import { Link, type LinkUser } from "../../../lib/link/link.ts";
 import type { LinkEvent, LinkOptions } from "../../../lib/link/options.ts";
+import type { ByteStream } from "../../../lib/transport/stream.ts";
 import { listen } from "../../../lib/transport/transport.ts";
 import { waitFor } from "../../support/helpers.ts";
 import { fakeAddress, FakeConnection, FakeProtocol, PERMANENT, TEMPORARY } from "./fake_protocol.ts";
@@ -131,6 +132,103 @@ describe("dial", () => {
     await assert.rejects(patiently({ patience: 5000 }, isPermanent, work(PERMANENT)), PERMANENT);
     await assert.rejects(patiently({ patience: 5000 }, isPermanent, work(new Error("bug"))), /bug/);
     await assert.rejects(patiently({}, isPermanent, work(TEMPORARY)), TEMPORARY);
+  });
+
+  it("patience - ends with the first failure at or after its end; what is away has its own, and is reported", async () => {
+    const { random } = Math;
+    const { now } = performance;
+    Math.random = () => 0; // No pauses.
+    let time = 1000;
+    performance.now = () => time;
+    try {
+      const away = new AwayError("away");
+      const cases: [options: LinkOptions, error: Error, tries: number, reports: number][] = [
+        [{ patience: 100 }, TEMPORARY, 2, 0],
+        [{ patience: 101 }, TEMPORARY, 3, 0],
+        [{ patience: 100 }, away, 2, 1],
+        [{ patience: 100, awayPatience: 150 }, away, 3, 2],
+        [{ patience: 100, awayPatience: 0 }, away, 1, 0],
+        [{ awayPatience: 150 }, TEMPORARY, 1, 0],
+        [{ awayPatience: 150 }, away, 3, 2],
+        [{ patience: 100, signal: AbortSignal.abort() }, TEMPORARY, 1, 0],
+      ];
+      for (const [options, error, expected, reports] of cases) {
+        let tries = 0;
+        const events: LinkEvent[] = [];
+        const failing = patiently(
+          { ...options, onEvent: (event) => void events.push(event) },
+          () => false,
+          () => {
+            tries++;
+            time += 50;
+            return Promise.reject(error);
+          },
+        );
+        await assert.rejects(failing, error);
+        assert.deepEqual([tries, events], [expected, Array(reports).fill({ type: "away", error: away })]);
+      }
+    } finally {
+      Math.random = random;
+      performance.now = now;
+    }
+  });
+
+  it("certificates - one that is wrong excludes its host only, and is the error if all are", async () => {
+    const wrong = (name: string) => new CertificateError(`${name} has a wrong certificate`);
+    const protocol = new FakeProtocol(wrong("One"));
+    protocol.isPermanent = () => true;
+    await dialFirst(protocol, HOSTS);
+    assert.deepEqual(protocol.attempts, ["one", "two"]);
+    const none = new FakeProtocol(wrong("One"), wrong("Two"), wrong("One"));
+    await assert.rejects(dialFirst(none, HOSTS), {
+      code: "ERR_CERTIFICATE",
+      message: "One has a wrong certificate; two has a wrong certificate",
+    });
+    await assert.rejects(dialFirst(new FakeProtocol(wrong("One"), TEMPORARY), HOSTS.slice(1)), {
+      code: "ERR_UNREACHABLE",
+      message: "One has a wrong certificate; temporary",
+    });
+    await assert.rejects(dialFirst(new FakeProtocol(wrong("One"), wrong("One")), HOSTS.slice(1)), {
+      code: "ERR_CERTIFICATE",
+      message: "One has a wrong certificate",
+    });
+  });
+
+  it("deadline - that of the options, else that of the address, else ten seconds", async () => {
+    for (
+      const [options, own, expected] of [
+        [{}, undefined, 10_000],
+        [{}, 3000, 3000],
+        [{ handshakeTimeout: 2000 }, 3000, 2000],
+      ] as const
+    ) {
+      let remaining = 0;
+      const protocol = new FakeProtocol((attempt) => {
+        remaining = attempt.remaining();
+        return Promise.resolve();
+      });
+      const address = { ...HOSTS[0]!, connectionTimeout: own };
+      await dialFirst(protocol, [address], options);
+      assert.ok(remaining > expected - 1000 && remaining <= expected, `${remaining} of ${expected}`);
+    }
+  });
+
+  it("signal - ends the login of the current host with its reason, and no other host is tried", async () => {
+    const abort = new AbortController();
+    let closed = false;
+    const stream = { close: () => void (closed = true) } as unknown as ByteStream;
+    const protocol = new FakeProtocol(async (attempt) => {
+      await attempt.dial();
+      abort.abort(new Error("stopped"));
+      throw TEMPORARY;
+    });
+    await assert.rejects(
+      dialFirst(protocol, HOSTS, { signal: abort.signal, dial: () => Promise.resolve(stream) }),
+      /^Error: stopped$/,
+    );
+    assert.deepEqual([protocol.attempts, closed], [["one"], true]);
+    const late = new FakeProtocol(async (attempt) => void await attempt.dial());
+    await assert.rejects(dialFirst(late, HOSTS, { signal: abort.signal }), /stopped/);
   });
 });
 

@@ -123,6 +123,19 @@ describe("watch over confirms", () => {
     assert.equal(watched.questions.length, 1);
   });
 
+  it("the end of a write is no movement: the broker is asked", () => {
+    const watched = new Watched();
+    watched.confirms.pending = 1;
+    for (const progress of [5, 6, 7]) {
+      watched.progress = progress;
+      watched.check();
+    }
+    assert.equal(watched.questions.length, 0);
+    watched.progress = -1;
+    watched.check();
+    assert.equal(watched.questions.length, 1);
+  });
+
   it("ends a connection whose bytes do not move", () => {
     const watched = new Watched();
     watched.confirms.pending = 2;

@@ -223,8 +223,43 @@ describe("AMQP connection", () => {
     }
   });
 
+  it("heartbeats - a server that says nothing at all is given up after two intervals, too", () => {
+    for (const heard of [false, true]) {
+      const scripted = new Scripted({ heartbeat: 10 });
+      if (heard) scripted.say(0, "connection.unblocked", {});
+      for (let i = 0; i < (heard ? 4 : 3); i++) scripted.beat();
+      assert.equal(scripted.stream.over, false);
+      scripted.beat();
+      assert.equal(scripted.stream.over, true);
+    }
+  });
+
   it("heartbeats - none for an interval of 0, else two checks per interval", () => {
     assert.deepEqual([new Scripted().delays, new Scripted({ heartbeat: 1 }).delays], [[], [500]]);
+  });
+
+  it("errors of our own - end the connection, and are not reported to the server", async () => {
+    for (const act of ["large message", "callback"]) {
+      const scripted = new Scripted();
+      const id = await scripted.open();
+      const { length } = scripted.sent;
+      if (act === "callback") {
+        scripted.connection.events.onBlocked = () => {
+          throw new UnreachableError("from a callback");
+        };
+        scripted.say(0, "connection.blocked", { reason: "x" });
+      } else {
+        const encoder = new FrameEncoder();
+        encoder.method(id, "basic.deliver", {});
+        encoder.contentHeader(id, 1001, {});
+        scripted.stream.feed(encoder.out.take());
+      }
+      const cause = await deadline(scripted.connection.closed, 5000, "the end");
+      const words = act === "callback"
+        ? "from a callback"
+        : "Received a message of 1001 bytes: the limit is 1000";
+      assert.deepEqual([cause!.message, scripted.sent.length], [words, length]);
+    }
   });
 
   it("close - of the server is confirmed before the end", async () => {

@@ -5,12 +5,12 @@ import { AmqpError } from "../../../../lib/amqp/amqp_error.ts";
 import { Consumer } from "../../../../lib/amqp/client/consumer.ts";
 import { connectBroker } from "../../../../lib/amqp/client/link.ts";
 import { findQueue } from "../../../../lib/amqp/client/queues.ts";
-import { WHERE } from "../../../../lib/amqp/peek.ts";
+import { PEEK, WHERE } from "../../../../lib/amqp/peek.ts";
 import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
 import type { ByteStream } from "../../../../lib/transport/stream.ts";
 import { connect } from "../../../../lib/transport/transport.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
-import { type Answer, ANSWERS, serve } from "../../../support/scripted_broker.ts";
+import { type Answer, ANSWERS, serve, type Served } from "../../../support/scripted_broker.ts";
 
 const AWAY = "NOT_FOUND - home node 'rabbit@b' of durable queue 'q' in vhost '/' is down or inaccessible";
 const closeOf = (replyCode: number, replyText: string): Answer => [
@@ -267,4 +267,164 @@ describe("AMQP consumer", () => {
         await connection.close();
       }));
   }
+
+  it("isDrained, isAtEnd - two passive declarations, and no delivery meanwhile", async () => {
+    const asked: unknown[] = [];
+    let onDeclare = (_count: number, _served: Served, _channel: number) => {};
+    await serve({
+      on(served, name, channel, args) {
+        if (name !== "queue.declare") return;
+        const { queue, passive } = args as { queue: string; passive: boolean };
+        asked.push([queue, passive]);
+        onDeclare(asked.length, served, channel);
+      },
+    }, async (url, connections) => {
+      const consumer = new Consumer(parseAmqpUrl(url), "q", { reconnect, onDelivery: () => {} });
+      assert.equal(await consumer.isAtEnd(), false);
+      await deadline(consumer.start(), 5000, "the start");
+      try {
+        for (const check of [() => consumer.isDrained(), () => consumer.isAtEnd()]) {
+          assert.equal(await deadline(check(), 5000, "the check"), true);
+          assert.deepEqual(asked.splice(0), [["q", true], ["q", true]]);
+          // The reply to the question overtakes a delivery.
+          onDeclare = (count, served, channel) => count === 1 && served.deliver(channel, 1, 1);
+          assert.equal(await deadline(check(), 5000, "the check"), false);
+          asked.length = 0;
+          onDeclare = () => {};
+        }
+        onDeclare = (count) => void (count === 1 && connections[0]!.socket.destroy());
+        const lost = consumer.isAtEnd();
+        assert.equal(await deadline(lost, 5000, "the check"), false);
+      } finally {
+        await consumer.close();
+      }
+    });
+  });
+
+  it("cancel - ends the deliveries once, and waits for the reply no longer than the limit", async () => {
+    for (const replies of [true, false]) {
+      const { "basic.cancel": _, ...silent } = ANSWERS;
+      await serve({ answers: () => replies ? ANSWERS : silent }, async (url, connections) => {
+        const consumer = new Consumer(parseAmqpUrl(url), "q", { reconnect, onDelivery: () => {} });
+        await deadline(consumer.cancel(), 5000, "the cancellation before the start");
+        await deadline(consumer.start(), 5000, "the start");
+        await deadline(consumer.cancel(replies ? undefined : 1), 5000, "the cancellation");
+        await waitFor(() => connections[0]!.asked.includes("basic.cancel"));
+        await deadline(consumer.close(), 5000, "the close");
+        await deadline(consumer.cancel(), 5000, "the cancellation after the close");
+        assert.deepEqual(connections[0]!.asked.filter((name) => name === "basic.cancel").length, 1);
+      });
+    }
+  });
+
+  it("acknowledgements - each of one message; the watch over deliveries knows their number", async () => {
+    const { setInterval } = globalThis;
+    const checks: (() => void)[] = [];
+    globalThis.setInterval =
+      ((check: () => void) => void checks.push(check)) as unknown as typeof setInterval;
+    try {
+      const settled: unknown[] = [];
+      await serve({
+        answers: () => ({
+          ...ANSWERS,
+          "queue.declare": ["queue.declare-ok", { queue: "q", messageCount: 3, consumerCount: 1 }],
+        }),
+        on(_served, name, _channel, args) {
+          if (/ack$/.test(name)) settled.push([name, { ...args }]);
+        },
+      }, async (url, connections) => {
+        const tags: number[] = [];
+        const events: string[] = [];
+        const consumer = new Consumer(parseAmqpUrl(url), "q", {
+          reconnect,
+          onDelivery: ({ deliveryTag }) => void tags.push(deliveryTag),
+          onEvent: (event) => void (event.type === "lost" && events.push(event.error.message)),
+        });
+        await deadline(consumer.start(), 5000, "the start");
+        assert.equal(checks.length, 1);
+        connections[0]!.deliver(1, 1, 4);
+        await waitFor(() => tags.length === 4);
+        const receipt = (tag: number) => ({ generation: consumer.generation, tag });
+        consumer.ack(receipt(2), true);
+        consumer.ack(receipt(3), false);
+        consumer.flush();
+        await waitFor(() => settled.length === 2);
+        checks[0]!();
+        checks[0]!();
+        consumer.nack(receipt(4), true);
+        consumer.flush();
+        await waitFor(() => settled.length === 3);
+        assert.deepEqual(settled, [
+          ["basic.ack", { deliveryTag: 2, multiple: true }],
+          ["basic.ack", { deliveryTag: 3, multiple: false }],
+          ["basic.nack", { deliveryTag: 4, multiple: false, requeue: true }],
+        ]);
+        assert.ok(!connections[0]!.asked.includes("queue.declare"), "a message is not settled");
+        checks[0]!();
+        await waitFor(() => events.length === 1);
+        assert.deepEqual(events, ["queue 'q' is unavailable: the broker delivers none of its 3 messages"]);
+        await deadline(consumer.close(), 5000, "the close");
+      });
+    } finally {
+      globalThis.setInterval = setInterval;
+    }
+  });
+
+  it("filter - a server that can apply it selects the messages; for another one no limit is large enough", async () => {
+    const cases = [
+      [{ where: "size > 1" }, true, { "x-mqcat-where": "size > 1", "x-mqcat-drain": false }, 7],
+      [{ where: "size > 1", drain: true }, true, { "x-mqcat-where": "size > 1", "x-mqcat-drain": true }, 7],
+      [{ where: "size > 1", drain: true }, false, {}, 0],
+      [{ drain: true }, true, {}, 7],
+      [{ arguments: () => ({ "x-priority": 5 }) }, true, { "x-priority": 5 }, 7],
+    ] as const;
+    for (const [options, able, args, prefetch] of cases) {
+      const asked = new Map<string, Record<string, unknown>>();
+      await serve({
+        capabilities: able ? { [WHERE]: true, [PEEK]: true } : {},
+        on: (_served, name, _channel, args) => void asked.set(name, args as Record<string, unknown>),
+      }, async (url, connections) => {
+        let ends = 0;
+        const consumer = new Consumer(parseAmqpUrl(url), "q", {
+          reconnect,
+          prefetch: 7,
+          ...options,
+          onDelivery: () => {},
+          onBatchEnd: () => void ends++,
+        });
+        await deadline(consumer.start(), 5000, "the start");
+        const { arguments: found, queue, consumerTag } = asked.get("basic.consume")!;
+        assert.deepEqual([{ ...found as object }, queue, consumerTag], [args, "q", "mqcat"]);
+        assert.equal(asked.get("basic.qos")!["prefetchCount"], prefetch);
+        if ("where" in options && "drain" in options && able) {
+          // The server says when all messages are tested, so the queue is not asked.
+          assert.equal(await consumer.isDrained(), false);
+          connections[0]!.say(1, "basic.cancel", { consumerTag: "mqcat", nowait: true });
+          await waitFor(() => ends === 1);
+          assert.equal(await consumer.isDrained(), true);
+          assert.ok(!asked.has("queue.declare"));
+        }
+        await deadline(consumer.close(), 5000, "the close");
+        assert.equal(consumer.selects, false);
+      });
+    }
+  });
+
+  it("watch - over deliveries of other brokers only, as our own does not forget acknowledgements", async () => {
+    const { setInterval } = globalThis;
+    for (const [capabilities, watches] of [[{}, 1], [{ [PEEK]: true }, 0]] as const) {
+      let started = 0;
+      globalThis.setInterval = (() => void started++) as unknown as typeof setInterval;
+      try {
+        await serve({ capabilities }, async (url) => {
+          const consumer = new Consumer(parseAmqpUrl(url), "q", { reconnect, onDelivery: () => {} });
+          await deadline(consumer.start(), 5000, "the start");
+          assert.equal(started, watches);
+          await deadline(consumer.close(), 5000, "the close");
+        });
+      } finally {
+        globalThis.setInterval = setInterval;
+      }
+    }
+  });
 });

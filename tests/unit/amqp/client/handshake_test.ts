@@ -8,6 +8,7 @@ import { DUMP } from "../../../../lib/amqp/dump.ts";
 import { FrameEncoder } from "../../../../lib/amqp/frames/frame_encoder.ts";
 import { PEEK, WHERE } from "../../../../lib/amqp/peek.ts";
 import { MqcatError } from "../../../../lib/errors.ts";
+import { ScriptedStream } from "../../../support/scripted_stream.ts";
 import { ANSWERS, serve } from "../../../support/scripted_broker.ts";
 
 const LIMIT = { handshakeTimeout: 5000 };
@@ -304,6 +305,31 @@ describe("AMQP client login", () => {
           [PEEK, WHERE, DUMP].map((name) => name === capability),
         );
         connection.abort();
+      });
+    }
+  });
+
+  it("TLS - a server that ends the connection at once may want a certificate", async () => {
+    const hint = " (the server may require a client certificate, or another one)";
+    const gone = "The peer closed the connection during the handshake";
+    for (
+      const [scheme, answer, words] of [
+        ["amqps", undefined, gone + hint],
+        ["amqp", undefined, gone],
+        ["amqps", "SSH-2.0-x\r\n", "The peer does not speak AMQP (it sent 'SSH-2.0-x')"],
+      ] as const
+    ) {
+      const stream = new ScriptedStream();
+      const connecting = connectBroker(parseAmqpUrl(`${scheme}://host`), {
+        ...LIMIT,
+        dial: () => Promise.resolve(stream),
+      });
+      if (answer === undefined) stream.feedEnd();
+      else stream.feed(answer);
+      await assert.rejects(connecting, (error: Error) => {
+        assert.ok(error.message.startsWith(words), error.message);
+        assert.equal(error.message.endsWith(hint), words.endsWith(hint));
+        return true;
       });
     }
   });

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Publisher, type PublisherOptions } from "../../../../lib/amqp/client/publisher.ts";
 import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
+import { FrameEncoder } from "../../../../lib/amqp/frames/frame_encoder.ts";
+import { PEEK } from "../../../../lib/amqp/peek.ts";
 import { encodeProperties } from "../../../../lib/amqp/properties.ts";
 import { LimitError } from "../../../../lib/errors.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
@@ -148,4 +150,88 @@ describe("AMQP publisher", () => {
       await waitFor(() => publisher.refused === 1);
       assert.equal(publisher.refusalReason, "");
     }));
+
+  it("mandatory - all messages unless it is said, or those that a function chooses", async () => {
+    const choose = ({ routingKey }: { routingKey: string }) => routingKey === "q";
+    for (
+      const [options, expected] of [[{}, true], [{ mandatory: false }, false], [
+        { mandatory: choose },
+        true,
+      ]] as const
+    ) {
+      const published: unknown[] = [];
+      const on: Script["on"] = (_served, name, _channel, args) => {
+        if (name === "basic.publish") published.push((args as { mandatory: boolean }).mandatory);
+      };
+      await withPublisher({ on }, async (publisher) => {
+        publisher.publish(bodies(1), 0, 1, PLAIN);
+        await waitFor(() => published.length === 1);
+        assert.deepEqual(published, [expected]);
+      }, options);
+    }
+  });
+
+  it("returns - name the queue, or the exchange with the routing key", async () => {
+    for (
+      const [exchange, words] of [
+        ["", "queue 'q' does not exist (NO_ROUTE)"],
+        ["x", "no queue is bound to exchange 'x' with the routing key 'q' (NO_ROUTE)"],
+      ] as const
+    ) {
+      const on: Script["on"] = ({ socket, say }, name, channel) => {
+        if (name !== "content") return;
+        const encoder = new FrameEncoder();
+        encoder.method(channel, "basic.return", {
+          replyCode: 312,
+          replyText: "NO_ROUTE",
+          exchange,
+          routingKey: "q",
+        });
+        encoder.contentHeader(channel, 0, PLAIN.properties);
+        socket.write(encoder.out.take().slice());
+        say(channel, ...ack(1));
+      };
+      await withPublisher({ on }, async (publisher) => {
+        publisher.publish(bodies(0), 0, 1, { ...PLAIN, exchange });
+        await waitFor(() => publisher.pending === 0);
+        assert.deepEqual([publisher.returned, publisher.returnReason], [1, words]);
+      });
+    }
+  });
+
+  it("a channel that the broker closes - ends the publisher, unless the error may be over after some time", async () => {
+    for (
+      const [text, permanent] of [
+        ["NOT_FOUND - no exchange 'x'", true],
+        ["NOT_FOUND - home node 'a' is down or inaccessible", false],
+      ] as const
+    ) {
+      const on: Script["on"] = ({ number, say }, name, channel) => {
+        if (name !== "content") return;
+        if (number === 0) say(channel, "channel.close", { replyCode: 404, replyText: text });
+        else say(channel, ...ack(1));
+      };
+      await withPublisher({ on }, async (publisher, connections) => {
+        publisher.publish(bodies(1), 0, 1, PLAIN);
+        await waitFor(() => permanent ? publisher.failure !== undefined : publisher.pending === 0);
+        assert.deepEqual(
+          [publisher.failure?.message, connections.length],
+          permanent ? [text, 1] : [undefined, 2],
+        );
+      });
+    }
+  });
+
+  it("watch - over confirms of other brokers only, as our own may confirm late by intention", async () => {
+    const { setInterval } = globalThis;
+    for (const [capabilities, watches] of [[{}, 1], [{ [PEEK]: true }, 0]] as const) {
+      let started = 0;
+      globalThis.setInterval = (() => void started++) as unknown as typeof setInterval;
+      try {
+        await withPublisher({ capabilities }, () => Promise.resolve(assert.equal(started, watches)));
+      } finally {
+        globalThis.setInterval = setInterval;
+      }
+    }
+  });
 });

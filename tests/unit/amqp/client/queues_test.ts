@@ -118,6 +118,28 @@ describe("count of ready messages", () => {
     assert.deepEqual(await count(7, 2), [7, false]);
   });
 
+  it("count - a consumer that asks takes one message, which counts", async () => {
+    const asked: unknown[] = [];
+    let declares = 0;
+    await serve({
+      answers: () => ({ ...ANSWERS, "queue.declare": undefined }),
+      on(served, name, channel, args) {
+        if (name === "basic.qos") asked.push((args as { prefetchCount: number }).prefetchCount);
+        if (name !== "queue.declare") return;
+        asked.push((args as { passive: boolean }).passive);
+        const isFirst = declares++ === 0;
+        if (declares === 2) served.deliver(channel, 1, 1);
+        const counts = { messageCount: isFirst ? 0 : 4, consumerCount: isFirst ? 0 : 1 };
+        served.say(channel, "queue.declare-ok", { queue: "q", ...counts });
+      },
+    }, async (url) => {
+      const connection = await connectBroker(parseAmqpUrl(url));
+      assert.equal(await deadline(countReady(connection, "q"), 5000), 5);
+      await connection.close();
+    });
+    assert.deepEqual(asked, [true, 1, true, true]);
+  });
+
   it("count - of an empty queue without consumers is asked by a consumer, except of mqcat's own broker", async () => {
     await assert.rejects(count(0, 0), AwayError);
     assert.deepEqual(await count(0, 0, { [PEEK]: true }), [0, false]);
@@ -254,6 +276,14 @@ describe("refusals of a broker", () => {
     await refusing("queue.declare", () => [406, "no"], async (connection) => {
       assert.equal(await queueArguments(connection, "q"), undefined);
     });
+    const first: unknown[] = [];
+    await refusing("queue.declare", (args) => {
+      first.push(args["queue"], args["durable"], args["autoDelete"], args["passive"]);
+      return undefined;
+    }, async (connection) => {
+      assert.deepEqual(await queueArguments(connection, "q"), {});
+    });
+    assert.deepEqual(first, ["q", true, false, false]);
     let tries = 0;
     const never = "inequivalent arg 'x': received none but current is the value '1' of type 'long'";
     await refusing("queue.declare", () => {

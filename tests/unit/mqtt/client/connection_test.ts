@@ -200,6 +200,18 @@ describe("MQTT client, connection", () => {
     assert.match((await connection.closed)!.message, /sent nothing for 20 s, twice the keep alive time/);
   });
 
+  it("keep alive - a server that says nothing at all is given up after two intervals, too", () => {
+    for (const heard of [false, true]) {
+      const scripted = new Scripted({ session: { keepAlive: 10 } });
+      scripted.connection.begin();
+      if (heard) scripted.say(message);
+      for (let i = 0; i < (heard ? 4 : 3); i++) scripted.beat!();
+      assert.equal(scripted.stream.over, false);
+      scripted.beat!();
+      assert.equal(scripted.stream.over, true);
+    }
+  });
+
   it("keep alive - is that of the server, if it sends one; 0 turns it off", () => {
     const delays = (keepAlive: number, properties: MqttProperties = {}) =>
       new Scripted({ session: { keepAlive }, properties }).delays;

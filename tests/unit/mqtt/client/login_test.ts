@@ -111,6 +111,14 @@ describe("MQTT login", () => {
     ["an HTTP server", "HTTP/1.1 400 Bad Request\r\n\r\n", /it is an HTTP server/],
     ["a STOMP broker", "ERROR\nmessage:x\n\n\0", /it is a STOMP broker/],
     ["an SSH server", "SSH-2.0-OpenSSH_9.2\r\n", /it is an SSH server/],
+    [
+      "a ZeroMQ socket",
+      "\xff\0\0\0\0\0\0\0\x01\x7f",
+      /it is a ZeroMQ socket \(its endpoints begin with tcp:\/\/\)/,
+    ],
+    ["a TLS server", "\x15\x03\x01\0\x02\x02\x46", /it is a TLS server \(its URLs begin with mqtts:\/\/\)/],
+    ["a long answer", "x".repeat(100), /begins with "x{40}"$/],
+    ["another packet than CONNACK", "\xd0\0", /does not speak MQTT: its answer begins with "Ð\\u0000"/],
     ["an unknown server", "-ERR unknown command\r\n", /begins with "-ERR unknown command/],
   ];
   for (const [name, answer, message] of others) {
@@ -119,6 +127,63 @@ describe("MQTT login", () => {
         await assert.rejects(dial(url), { name: "IncompatiblePeerError", message });
       }));
   }
+
+  it("login - other packets after the CONNACK wait for the connection, and a broken CONNACK is an error", async () => {
+    await serveMqtt({
+      on(served, packet) {
+        if (packet.type !== CONNECT) return false;
+        served.send({ type: CONNACK, value: { sessionPresent: true, code: 0, properties: {} } }, {
+          type: PINGREQ,
+          value: null,
+        });
+        return true;
+      },
+    }, async (url) => {
+      const connection = await dial(url);
+      assert.equal(connection.sessionPresent, true);
+      connection.begin();
+      assert.match((await connection.closed)!.message, /sent PINGREQ/);
+    });
+    await withAnswer("\x20\x01\x00", async (url) => {
+      await assert.rejects(dial(url, { version: 5 }), { name: "MqttError", code: "ERR_PROTOCOL" });
+    });
+  });
+
+  it("login - all of the versions are named when none is accepted", () =>
+    serveMqtt({ connack: () => ({ code: 1 }) }, async (url, connections) => {
+      await assert.rejects(dial(url), {
+        name: "IncompatiblePeerError",
+        message: "The server does not speak MQTT 5.0 or MQTT 3.1.1 (CONNACK 1)",
+      });
+      assert.deepEqual(connections.map(({ version }) => version), [5, 4]);
+    }));
+
+  it("login - what each version says of the session", async () => {
+    const cases: [session: SessionOptions, cleanStart: boolean, properties: object][] = [
+      [{ version: 5, receiveMaximum: 7 }, true, { receiveMaximum: 7 }],
+      [{ version: 5, sessionExpiry: 60 }, true, { receiveMaximum: 1000, sessionExpiryInterval: 60 }],
+      [{ version: 5, clientId: "me", sessionExpiry: 60 }, false, {
+        receiveMaximum: 1000,
+        sessionExpiryInterval: 60,
+      }],
+      [{ version: 4, clientId: "me", sessionExpiry: 60 }, false, {}],
+      [{ version: 4 }, true, {}],
+    ];
+    for (const [session, cleanStart, properties] of cases) {
+      await serveMqtt({}, async (url, connections) => {
+        const connection = await dial(url.replace("//", "//:pass@"), session);
+        const [connect] = packetsOf(connections[0]!, CONNECT);
+        assert.deepEqual([connect!.cleanStart, { ...connect!.properties }], [cleanStart, properties]);
+        // A password needs a user name, if only an empty one.
+        assert.deepEqual([connect!.userName, new TextDecoder().decode(connect!.password)], ["", "pass"]);
+        assert.equal(
+          connection.server,
+          session.version === 5 ? "an MQTT 5.0 server" : "an MQTT 3.1.1 server",
+        );
+        await connection.close();
+      });
+    }
+  });
 
   it("login - one deadline for a server that does not answer, and for one that ends every connection", async () => {
     await withAnswer(undefined, async (url) => {

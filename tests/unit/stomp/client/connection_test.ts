@@ -63,6 +63,10 @@ describe("STOMP client, connection", () => {
       onReceipt: (id) => seen.push(`receipt ${id}`),
       onBatchEnd: () => seen.push("end"),
     };
+    stream.feed("\n");
+    assert.deepEqual(seen, []);
+    stream.feed(`${MESSAGE}\0`);
+    assert.deepEqual(seen.splice(0), ["body", "end"]);
     stream.feed(`${MESSAGE}\0${MESSAGE}\0RECEIPT\nreceipt-id:7\n\n\0`);
     assert.deepEqual(seen.splice(0), ["body", "body", "receipt 7", "end"]);
     stream.feed("\n\n");
@@ -128,6 +132,10 @@ describe("STOMP client, connection", () => {
   });
 
   it("other frames, and callbacks that fail - end the connection", async () => {
+    const long = new Scripted();
+    long.say(`${"A".repeat(21)}\n\n`);
+    const named = `The server sent the frame ${"A".repeat(20)}, which servers do not send`;
+    assert.equal((await deadline(long.connection.closed, 5000))!.message, named);
     const odd = new Scripted();
     odd.say("CONNECTED\n\n");
     const cause = await deadline(odd.connection.closed, 5000);
@@ -165,6 +173,14 @@ describe("STOMP client, connection", () => {
     const listen = (times: number) => {
       for (let i = 0; i < times; i++) scripted.ticks[0]!();
     };
+    for (const heard of [false, true]) {
+      const other = new Scripted({ receiveInterval: 10_000 });
+      if (heard) other.stream.feed("\n");
+      for (let i = 0; i < (heard ? 4 : 3); i++) other.ticks[0]!();
+      assert.equal(other.stream.over, false);
+      other.ticks[0]!();
+      assert.equal(other.stream.over, true);
+    }
     listen(3);
     stream.feed("\n");
     listen(4);

@@ -1,13 +1,18 @@
 /** Parts of the STOMP client: the login, what its answers mean, acknowledgements, and the check that a queue exists. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { decodeProperties } from "../../../../lib/amqp/properties.ts";
+import { decodeProperties, encodeProperties, NO_PROPERTIES } from "../../../../lib/amqp/properties.ts";
 import { ProtocolError, UnreachableError } from "../../../../lib/errors.ts";
 import { dialFirst } from "../../../../lib/link/dial.ts";
-import type { StompConnection } from "../../../../lib/stomp/client/connection.ts";
+import { StompConnection } from "../../../../lib/stomp/client/connection.ts";
 import { DeliveryReader } from "../../../../lib/stomp/client/delivery_reader.ts";
 import { isPermanent } from "../../../../lib/stomp/client/errors.ts";
 import { logIn } from "../../../../lib/stomp/client/handshake.ts";
+import type { Envelope } from "../../../../lib/link/message.ts";
+import type { PortEvents } from "../../../../lib/link/port.ts";
+import { SendHeads } from "../../../../lib/stomp/client/send_port.ts";
+import { Sending } from "../../../../lib/stomp/client/sending.ts";
+import { StompDecoder } from "../../../../lib/stomp/frame_decoder.ts";
 import { STOMP } from "../../../../lib/stomp/client/protocol.ts";
 import { requireQueue } from "../../../../lib/stomp/client/queue_check.ts";
 import { Unsettled } from "../../../../lib/stomp/client/unsettled.ts";
@@ -89,6 +94,7 @@ describe("STOMP client: login", () => {
   const long = "9".repeat(30);
   const refused: [answer: string | Uint8Array, code: string, message: string][] = [
     ["RECEIPT\nreceipt-id:1\n\n\0", "ERR_PROTOCOL", "The server sent RECEIPT: expected CONNECTED"],
+    [`${"A".repeat(21)}\n\n\0`, "ERR_PROTOCOL", `The server sent ${"A".repeat(20)}: expected CONNECTED`],
     [
       `CONNECTED\nversion:${long}\n\n\0`,
       "ERR_INCOMPATIBLE_PEER",
@@ -150,6 +156,15 @@ describe("STOMP client: login", () => {
       const { code: found, message: words } = result as Error & { code: string };
       assert.deepEqual([found, words], [code, message]);
     }
+  });
+
+  it("frames - those that follow CONNECTED in one chunk are for the connection", async () => {
+    const stream = new ScriptedStream();
+    const [server] = parseStompAddress("stomp://host").servers;
+    const attempt = logIn(stream, server!, 5000);
+    stream.feed("CONNECTED\nversion:1.2\n\n\0ERROR\nmessage:over\n\n\0");
+    const connection = new StompConnection(stream, await deadline(attempt), server!, 1000);
+    assert.equal(`${await deadline(connection.closed)}`, "StompError: over: ");
   });
 
   it("errors - permanent are those that the server would report again", () => {
@@ -231,6 +246,7 @@ describe("STOMP client: messages", () => {
       [{ ...own, x: "1", y: "3" }, "", "a", { x: "1", y: "3" }, false],
       [{ ...own, x: "1", z: "3" }, "", "a", { x: "1", z: "3" }, false],
       [{ ...own, x: "1" }, "", "a", { x: "1" }, false],
+      [{ ...own, z: "1" }, "", "a", { z: "1" }, false],
       [{ ...own, z: "1", x: "1" }, "", "a", { z: "1", x: "1" }, false],
       [{ ...own, destination: "/topic/b" }, "amq.topic", "b", undefined, false],
       [{ ...own, redelivered: "false" }, "", "a", undefined, false],
@@ -247,6 +263,159 @@ describe("STOMP client: messages", () => {
       assert.equal(new TextDecoder().decode(content.body.subarray(content.bodyStart, content.bodyEnd)), body);
       const { headers: found } = decodeProperties(content.properties.subarray(0, content.propertiesEnd));
       assert.deepEqual(found && { ...found }, properties, `frame ${i}`);
+    }
+  });
+});
+
+/** A connection after its login, and what it has sent. */
+function connected(version: StompVersion = "1.2") {
+  const stream = new ScriptedStream();
+  const [server] = parseStompAddress("stomp://host").servers;
+  const decoder = new StompDecoder({ onFrame() {} }, { maxBody: 1000 });
+  const login = {
+    decoder,
+    version,
+    server: "x",
+    sendInterval: 0,
+    receiveInterval: 0,
+    failure: () => undefined,
+  };
+  const connection = new StompConnection(stream, login, server!, 1000);
+  return { stream, connection, sent: () => new TextDecoder().decode(stream.sent) };
+}
+
+/** The events of a publisher as texts. */
+function recorded() {
+  const seen: string[] = [];
+  const events: PortEvents = {
+    onConfirm: (...confirm) => void seen.push(`confirm ${confirm.join(" ")}`),
+    onReturn: () => assert.fail("STOMP returns nothing"),
+    onBatchEnd: () => void seen.push("end"),
+    onWritable: () => void seen.push("writable"),
+    onFailure: ({ message }) => void seen.push(message),
+  };
+  return { seen, events };
+}
+
+describe("STOMP client: sending", () => {
+  const to = (routingKey: string, headers?: Record<string, string>): Envelope => ({
+    exchange: "",
+    routingKey,
+    properties: headers === undefined ? NO_PROPERTIES : encodeProperties({ headers }),
+  });
+  const [jobs, odd] = [to("jobs"), to("q", { "a:b": "c:d" })];
+
+  it("heads - are encoded once for an envelope, and again for another version", () => {
+    const heads = new SendHeads(false);
+    const text = (envelope: Envelope) => new TextDecoder().decode(heads.headOf(envelope));
+    const [plain, escaped] = [
+      "SEND\ndestination:/amq/queue/jobs\n",
+      "SEND\ndestination:/amq/queue/q\na\\cb:c\\cd\n",
+    ];
+    for (let i = 0; i < 2; i++) {
+      assert.deepEqual([text(jobs), text(odd), text(odd), text(jobs)], [plain, escaped, escaped, plain]);
+    }
+    assert.equal(heads.headOf(odd), heads.headOf(odd));
+    const before = heads.headOf(odd);
+    heads.version = "1.2";
+    assert.equal(heads.headOf(odd), before);
+    heads.version = "1.0";
+    assert.notEqual(text(odd), escaped);
+    assert.equal(text(jobs), plain);
+    assert.match(
+      new TextDecoder().decode(new SendHeads(true).headOf(jobs)),
+      /^SEND\ndestination:\/queue\/jobs\n/,
+    );
+  });
+
+  it("messages - are frames with their tag as the receipt, whether properties change or not", async () => {
+    for (const changes of [undefined, true]) {
+      const { connection, sent } = connected();
+      const port = await new Sending({ changes }).open(connection, recorded().events);
+      assert.deepEqual([port.used, port.full], [false, false]);
+      const body = new TextEncoder().encode("xbodyx");
+      port.publish(7, odd, body, 1, 5);
+      port.flush();
+      assert.equal(port.used, true);
+      assert.match(
+        sent(),
+        /^SEND\ndestination:\/amq\/queue\/q\na\\cb:c\\cd\nreceipt:7\ncontent-length:4\n\nbody\0\n$/,
+      );
+      connection.abort();
+      await connection.closed;
+      assert.equal(port.full, true);
+      const { connection: crowded } = connected();
+      const crowd = await new Sending({}).open(crowded, recorded().events);
+      crowded.encoder.out.append(new Uint8Array(256 * 1024));
+      assert.equal(crowd.full, true);
+    }
+  });
+
+  it("receipts and refusals - are confirms of one message, and other errors are not", async () => {
+    const { connection, stream } = connected();
+    const { seen, events } = recorded();
+    const replies: number[] = [];
+    await new Sending({
+      onReply: ({ deliveryTag }) => void replies.push(deliveryTag),
+      onReplies: () => void seen.push("replies"),
+    }).open(connection, events);
+    stream.feed("RECEIPT\nreceipt-id:3\n\n\0RECEIPT\nreceipt-id:x\n\n\0");
+    assert.deepEqual(seen.splice(0), ["confirm 3 false true", "end", "replies"]);
+    stream.feed("MESSAGE\ndestination:/queue/r\n\n\0MESSAGE\ndestination:/queue/r\n\n\0");
+    assert.deepEqual([replies, seen.splice(0)], [[1, 2], ["end", "replies"]]);
+    stream.feed("ERROR\nmessage:Message refused\nreceipt-id:9\n\n full \0");
+    assert.deepEqual(seen, ["confirm 9 false false full", "end"]);
+    for (const error of ["message:Message refused\n\n\0", "message:other\nreceipt-id:9\n\n\0"]) {
+      const other = connected();
+      const { seen, events } = recorded();
+      await new Sending({}).open(other.connection, events);
+      other.stream.feed(`ERROR\n${error}`);
+      assert.deepEqual(seen, []);
+    }
+  });
+
+  it("silence - five connections in a row that end after messages, without a reason, are a failure", async () => {
+    const failure =
+      "no receipt: the server closed 5 connections after the same message, and gave no reason (RabbitMQ " +
+      "does that when the queue is full and refuses messages)";
+    /** The ends of connections: `s` is silent; `c` after a receipt, `u` before a message, `l` by a lost connection. */
+    for (
+      const [ends, fails] of [["ssss", 0], ["sssss", 1], ["sssscs", 0], ["ssssus", 0], ["sssslssss", 0], [
+        "lsssss",
+        1,
+      ], ["cuucu", 0]] as const
+    ) {
+      const { seen, events } = recorded();
+      const sending = new Sending({});
+      for (const end of ends) {
+        const { connection, stream } = connected();
+        const port = await sending.open(connection, events);
+        if (end !== "u") port.publish(1, jobs, new Uint8Array(0), 0, 0);
+        if (end === "c") stream.feed("RECEIPT\nreceipt-id:1\n\n\0");
+        if (end === "l") connection.abort(new UnreachableError("lost"));
+        else stream.feedEnd();
+        await connection.closed;
+        await Promise.resolve();
+      }
+      assert.deepEqual(seen.filter((text) => text === failure).length, fails, ends);
+    }
+  });
+
+  it("queue - one that must exist is asked for on each connection, and no other", async () => {
+    for (const queue of ["q", undefined]) {
+      let asked = 0;
+      await serveStomp({
+        on(served, { command }) {
+          if (command === "CONNECT") served.say("CONNECTED", { version: "1.2", server: "mqcat/1" });
+          if (command === "SUBSCRIBE") asked++;
+          return command === "CONNECT";
+        },
+      }, async (url) => {
+        const connection = await dialFirst(STOMP, parseStompAddress(url).servers);
+        await deadline(new Sending({ queue }).open(connection, recorded().events), 5000, "the port");
+        await connection.close();
+      });
+      assert.equal(asked, queue === undefined ? 0 : 1);
     }
   });
 });

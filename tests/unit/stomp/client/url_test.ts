@@ -49,6 +49,12 @@ describe("STOMP URLs", () => {
       [server!.heartbeat, server!.connectionTimeout, server!.ignored],
       [30, 5000, ["x"]],
     );
+    assert.deepEqual(
+      ["stomp://host", "stomp://me@host", "stomp://me:@host"].map((url) =>
+        parseStompAddress(url).servers[0]!.hasPassword
+      ),
+      [true, false, true],
+    );
     const [other] = parseStompAddress("stomp://me:x@host").servers;
     assert.deepEqual([other!.heartbeat, other!.ignored, other!.hasPassword], [10, undefined, true]);
   });

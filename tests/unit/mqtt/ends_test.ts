@@ -1,0 +1,187 @@
+/** The readers of MQTT see only their part of a buffer, and refuse what is cut. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { FrameBuffer } from "../../../lib/bytes/frame_buffer.ts";
+import { sizeofVariable, writeVariable } from "../../../lib/mqtt/integers.ts";
+import { MqttError } from "../../../lib/mqtt/mqtt_error.ts";
+import { PacketEncoder } from "../../../lib/mqtt/packet_encoder.ts";
+import { PacketDecoder } from "../../../lib/mqtt/packet_decoder.ts";
+import {
+  AUTH,
+  CONNACK,
+  CONNECT,
+  DISCONNECT,
+  type ProtocolVersion,
+  PUBACK,
+  PUBLISH,
+  PUBREL,
+  SUBACK,
+  SUBSCRIBE,
+  UNSUBACK,
+  UNSUBSCRIBE,
+} from "../../../lib/mqtt/packet_type.ts";
+import type { MqttProperties } from "../../../lib/mqtt/properties.ts";
+import { checkLogicalEnd } from "../../support/logical_end.ts";
+import { encodePackets, type Packet, readPacket } from "../../support/mqtt_packets.ts";
+
+const payload = Uint8Array.of(1, 2, 3);
+const properties: MqttProperties = {
+  contentType: "é",
+  correlationData: payload,
+  userProperties: [["a", "b"]],
+};
+const reason: MqttProperties = { reasonString: "why", userProperties: [["a", "b"]] };
+const will = { topic: "w", payload, qos: 1, retain: true, properties } as const;
+const connect = { cleanStart: true, keepAlive: 5, clientId: "é", userName: "u", password: payload };
+const publish = { topic: "a/é", payload, dup: false, retain: true };
+const request = { noLocal: false, retainAsPublished: false, retainHandling: 0 } as const;
+
+const packets: [version: ProtocolVersion, packet: Packet][] = [
+  [5, { type: CONNECT, value: { ...connect, version: 5, properties: { receiveMaximum: 3 }, will } }],
+  [4, { type: CONNECT, value: { ...connect, version: 4, properties: {}, will: undefined } }],
+  [3, {
+    type: CONNECT,
+    value: { ...connect, version: 3, properties: {}, will: { ...will, properties: {} } },
+  }],
+  [5, { type: CONNACK, value: { sessionPresent: true, code: 0, properties: { maximumQos: 1, ...reason } } }],
+  [4, { type: CONNACK, value: { sessionPresent: false, code: 5, properties: {} } }],
+  [5, { type: PUBLISH, value: { ...publish, qos: 1, packetId: 258, properties } }],
+  [5, { type: PUBLISH, value: { ...publish, qos: 0, packetId: 0, properties: { topicAlias: 3 } } }],
+  [4, { type: PUBLISH, value: { ...publish, qos: 2, packetId: 258, properties: {} } }],
+  [5, { type: PUBACK, value: { packetId: 258, reasonCode: 0x80, properties: reason } }],
+  [4, { type: PUBREL, value: { packetId: 258, reasonCode: 0, properties: {} } }],
+  [5, {
+    type: SUBSCRIBE,
+    value: {
+      packetId: 258,
+      properties: { subscriptionIdentifiers: [200] },
+      requests: [{ ...request, filter: "a/+", qos: 1 }, { ...request, filter: "é/#", qos: 2 }],
+    },
+  }],
+  [4, {
+    type: SUBSCRIBE,
+    value: { packetId: 258, properties: {}, requests: [{ ...request, filter: "a", qos: 1 }] },
+  }],
+  [5, {
+    type: UNSUBSCRIBE,
+    value: { packetId: 258, properties: { userProperties: [["a", "b"]] }, filters: ["a", "é"] },
+  }],
+  [5, { type: SUBACK, value: { packetId: 258, properties: reason, codes: [0, 1, 0x80] } }],
+  [4, { type: SUBACK, value: { packetId: 258, properties: {}, codes: [0, 0x80] } }],
+  [5, { type: UNSUBACK, value: { packetId: 258, properties: reason, codes: [0, 0x11] } }],
+  [4, { type: UNSUBACK, value: { packetId: 258, properties: {}, codes: [] } }],
+  [5, { type: DISCONNECT, value: { reasonCode: 0x8b, properties: reason } }],
+  [5, { type: AUTH, value: { reasonCode: 0x18, properties: { authenticationMethod: "m" } } }],
+];
+
+/** Type, flags and content of the only packet in these bytes. */
+function contentOf(
+  version: ProtocolVersion,
+  packet: Packet,
+): [type: number, flags: number, content: Uint8Array] {
+  let found: [number, number, Uint8Array] | undefined;
+  const decoder = new PacketDecoder({
+    onPacket: (type, flags, bytes, start, end) => void (found = [type, flags, bytes.slice(start, end)]),
+  });
+  decoder.version = version;
+  decoder.push(encodePackets(version, [packet]));
+  return found!;
+}
+
+describe("MQTT readers", () => {
+  for (const [version, packet] of packets) {
+    const [type, flags, content] = contentOf(version, packet);
+    it(`packets - type ${type} of version ${version} ends with its bytes (${content.length})`, () => {
+      const read = (bytes: Uint8Array, start: number, end: number) =>
+        readPacket(type, flags, bytes, start, end, version);
+      const accepted = checkLogicalEnd(read, content);
+      assert.equal(accepted.at(-1), content.length);
+      assert.deepEqual(read(content, 0, content.length), packet);
+      // Every other end is that of a shorter packet, or an error of the protocol.
+      for (let length = 0; length < content.length; length++) {
+        if (!accepted.includes(length)) assert.throws(() => read(content, 0, length), MqttError);
+      }
+    });
+  }
+
+  it("topic names - are UTF-8 without wildcards and U+0000", () => {
+    const read = (...topic: number[]) => () =>
+      readPacket(PUBLISH, 0, Uint8Array.of(0, topic.length, ...topic), 0, topic.length + 2, 4);
+    for (const topic of [[0x61, 0x7f], [0xc3, 0xa9], [0x20, 0x7e]]) read(...topic)();
+    for (const topic of [[0], [0x61, 0x80], [0xff], [0xc3], [0x23], [0x2b], [0x61, 0]]) {
+      assert.throws(read(...topic), MqttError, String(topic));
+    }
+  });
+
+  it("identifiers - 0 is refused, 1 and 65535 are not", () => {
+    for (const [type, flags] of [[PUBACK, 0], [PUBREL, 2]] as const) {
+      const read = (...id: number[]) => () => readPacket(type, flags, Uint8Array.from(id), 0, 2, 4);
+      assert.throws(read(0, 0), /has the packet identifier 0/);
+      assert.deepEqual(
+        [read(0, 1)().value, read(255, 255)().value].map((value) => (value as { packetId: number }).packetId),
+        [
+          1,
+          65535,
+        ],
+      );
+    }
+    const longer = () => readPacket(PUBACK, 0, Uint8Array.of(9, 9, 9, 0, 1, 0, 0), 3, 7, 4);
+    assert.throws(longer, /^MqttError: A PUBACK has 4 bytes instead of 2$/);
+  });
+
+  it("integers - take one byte for each seven bits", () => {
+    const limits = [0x80, 0x4000, 0x20_0000, 0x1000_0000];
+    for (const [i, limit] of limits.entries()) {
+      for (const value of [i === 0 ? 0 : limits[i - 1]!, limit - 1]) {
+        assert.equal(sizeofVariable(value), i + 1, `${value}`);
+        assert.equal(writeVariable(new Uint8Array(8), 2, value), i + 3);
+      }
+    }
+  });
+
+  it("decoder - accepts MQTT 5.0 and the largest packet of MQTT by default, and is idle between packets", () => {
+    const largest = Uint8Array.of(0x30, 0xff, 0xff, 0xff, 0x7f);
+    const sink = { onPacket: () => {}, overBacklog: false };
+    const decoder = new PacketDecoder(sink);
+    assert.deepEqual([decoder.version, decoder.maxPacket, decoder.idle], [5, 268_435_460, true]);
+    decoder.push(largest);
+    assert.equal(decoder.idle, false);
+    const limited = new PacketDecoder(sink);
+    limited.maxPacket = 268_435_459;
+    assert.throws(() => limited.push(largest), /268435459/);
+    const busy = new PacketDecoder({ ...sink, overBacklog: true });
+    busy.push(Uint8Array.of(0xd0, 0));
+    assert.equal(busy.idle, false);
+  });
+
+  it("PUBLISH - QoS 3, and a duplicate of QoS 0, are refused whether it is retained or not", () => {
+    const push = (head: number) => () => new PacketDecoder({ onPacket() {} }).push(Uint8Array.of(head, 5));
+    for (const head of [0x36, 0x37, 0x3e, 0x3f]) assert.throws(push(head), /A PUBLISH has QoS 3/);
+    for (const head of [0x38, 0x39]) {
+      assert.throws(push(head), /A PUBLISH with QoS 0 is marked as a duplicate/);
+    }
+    for (const head of [0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x3a, 0x3b, 0x3c, 0x3d]) push(head)();
+  });
+
+  it("acknowledgements - are as short as they may be", () => {
+    const cases: [
+      version: ProtocolVersion,
+      code: number,
+      reason: MqttProperties | undefined,
+      bytes: number[],
+    ][] = [
+      [5, 0, undefined, [0x40, 2, 1, 2]],
+      [5, 0x80, undefined, [0x40, 3, 1, 2, 0x80]],
+      [5, 0, { reasonString: "x" }, [0x40, 8, 1, 2, 0, 4, 0x1f, 0, 1, 0x78]],
+      [4, 0, undefined, [0x40, 2, 1, 2]],
+      [4, 0x80, { reasonString: "x" }, [0x40, 2, 1, 2]],
+    ];
+    for (const [version, code, properties, bytes] of cases) {
+      const encoder = new PacketEncoder(new FrameBuffer());
+      assert.equal(encoder.version, 5);
+      encoder.version = version;
+      encoder.ack(PUBACK, 258, code, properties);
+      assert.deepEqual([...encoder.out.take()], bytes);
+    }
+  });
+});
