@@ -1,19 +1,20 @@
 /**
  * Runs the tests, and prints one line with the totals from the reports of the test runners:
  *
- *   deno task test                    everything
- *   deno task test unit property      only these folders of tests/
- *   deno task test -v                 everything, with all that the test runners print
+ *   deno task test                    every test once: the library on Deno, the program as a binary
+ *   deno task test all                some of them again on the other runtimes, as CI does
+ *   deno task test unit property      only these folders of tests/, on all runtimes
+ *   deno task test -v                 with all that the test runners print
  *   deno task test:bun                only the tests on Bun
  *
  * The tests of the library run under `deno test` and under `bun test`. The tests of the command line start real
- * processes: on Deno (the bundle that `deno compile` packages), on Bun (the source), on Node (the bundle of the npm
- * package), and of the binary that `bun build --compile` makes.
+ * processes: of the binary that `bun build --compile` makes, on Deno (the bundle that `deno compile` packages), on Bun (the
+ * source), and on Node (the bundle of the npm package).
  *
  * The runs share the processors, so a test with a deadline may fail for lack of time. Files with a failure run once more,
  * alone, at the end; a failure that does not come again is reported as flaky, and counts as passed.
  */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -24,6 +25,7 @@ import { bundle } from "./bundle.ts";
 import { compileWithBun } from "./compile_bun.ts";
 import { endLeftovers } from "./leftovers.ts";
 import { bundleForNode } from "./npm.ts";
+import { plan, type Run, testFilesOf, type Wanted } from "./test_plan.ts";
 import { readReport, type Report } from "./test_report.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -34,76 +36,29 @@ const MAX_FLAKY = 8;
 /** The interval of the lines that show how far a run is, in milliseconds. */
 const PROGRESS_MS = 30_000;
 
-/** The examples show the program, not its runtime. */
-const EXAMPLES = ["docs_test.ts"];
-/** Suites with brokers that take minutes: Bun runs the same code from the source as in the binary. Deno has most of them. */
-const BROKERS = [
-  "queue_test.ts",
-  "queue_rabbitmq_test.ts",
-  "patterns_amqp_test.ts",
-  "patterns_mqtt_test.ts",
-  "patterns_stomp_test.ts",
-  "rpc_test.ts",
-  "rpc_mqtt_test.ts",
-  "rpc_stomp_test.ts",
-  "bridge_test.ts",
-  "bridge_pairs_test.ts",
-  "probe_brokers_test.ts",
-];
-/** The tests of the command line that a run of everything leaves out, for their time: the binary has them. */
-const NOT_ON_DENO = [
-  ...EXAMPLES,
-  "queue_test.ts",
-  "queue_rabbitmq_test.ts",
-  "publisher_id_test.ts",
-  "probe_brokers_test.ts",
-];
-/** Words, filters, tables and what a shell does with completions do not depend on the runtime. */
-const SAME_EVERYWHERE = [
-  "completion_test.ts",
-  "context_test.ts",
-  "format_test.ts",
-  "help_test.ts",
-  "json_test.ts",
-  "probe_test.ts",
-  "replay_test.ts",
-  "spelling_test.ts",
-  "topic_test.ts",
-  "trace_test.ts",
-  "usage_test.ts",
-  "where_test.ts",
-  "wire_test.ts",
-];
-/** On Bun and Node. */
-const NOT_ON_BUN = [...EXAMPLES, ...BROKERS, "publisher_id_test.ts", ...SAME_EVERYWHERE];
-
-interface Run {
-  readonly name: string;
-  /** The command without the tests. */
-  readonly command: readonly string[];
-  /** The folders or files of the tests, and options for them. */
-  readonly tests: readonly string[];
-  readonly env: Record<string, string>;
-}
-
 /** What a run reported. */
 interface Outcome extends Report {
   readonly run: Run;
 }
 
-const DENO_TEST = [process.execPath, "test", "-A", "--no-check", "--parallel", "--junit-path=REPORT"];
-
 const words = process.argv.slice(2);
-const onlyBun = words[0] === "--runner" && words[1] === "bun";
 const isVerbose = words.includes("-v");
 /** In the environment of all processes of this run. */
 const mark = crypto.randomUUID();
-const folders = words.filter((word) => !word.startsWith("-") && word !== "bun");
+/** What to run. */
+const wanted: Wanted = {
+  onlyBun: words[0] === "--runner" && words[1] === "bun",
+  hasRepeats: words.includes("all"),
+  folders: words.filter((word) => !word.startsWith("-") && word !== "bun" && word !== "all"),
+};
 
 async function main(): Promise<void> {
   const bun = findBun();
   const binary = compileWithBun();
+  const reports = fs.mkdtempSync(path.join(os.tmpdir(), "mqcat-test-"));
+  const pool = makePool(reports);
   const env = {
+    MQCAT_RABBITMQ_POOL: pool.folder,
     MQCAT_BUN: bun,
     MQCAT_DENO: process.execPath,
     MQCAT_BINARY: binary,
@@ -111,7 +66,6 @@ async function main(): Promise<void> {
     MQCAT_NODE_BUNDLE: nodeBundle(),
     MQCAT_TEST_RUN: mark,
   };
-  const reports = fs.mkdtempSync(path.join(os.tmpdir(), "mqcat-test-"));
   const outcomes: Outcome[] = [];
   const again = new Map<Run, Outcome>();
   const execute = async (run: Run): Promise<Outcome> => {
@@ -120,7 +74,7 @@ async function main(): Promise<void> {
     const started = performance.now();
     const progress = setInterval(() => {
       const seconds = Math.round((performance.now() - started) / 1000);
-      console.log(`# ${run.name}: ${filesIn(`${file}.log`)} files in ${seconds} s`);
+      console.log(`# ${run.name}: ${testsIn(`${file}.log`)} tests in ${seconds} s`);
     }, PROGRESS_MS);
     const words = [...run.command, ...run.tests].map((word) => word.replace("REPORT", `${file}.xml`));
     const status = await spawned(words, { ...env, ...run.env }, `${file}.log`);
@@ -132,6 +86,7 @@ async function main(): Promise<void> {
     return outcome;
   };
   const end = () => {
+    fs.closeSync(pool.alive);
     fs.rmSync(reports, { recursive: true, force: true });
     const left = endLeftovers(mark);
     if (left > 0) console.log(`# ${left} processes were left, and are ended now`);
@@ -143,14 +98,15 @@ async function main(): Promise<void> {
     });
   }
   try {
-    const runs = plan(bun);
+    const runs = plan(wanted, bun, reports);
     const lane = async () => {
       for (let run = runs.shift(); run !== undefined; run = runs.shift()) outcomes.push(await execute(run));
     };
     await Promise.all([lane(), lane()]);
     for (const { run, failedFiles } of outcomes) {
-      if (failedFiles.length === 0 || failedFiles.length > MAX_FLAKY) continue;
-      again.set(run, await execute({ ...run, name: `${run.name}, again`, tests: failedFiles }));
+      const tests = [...new Set(failedFiles.flatMap((file) => testFilesOf(file, run.files)))];
+      if (tests.length === 0 || tests.length > MAX_FLAKY) continue;
+      again.set(run, await execute({ ...run, name: `${run.name}, again`, tests }));
     }
   } finally {
     end();
@@ -158,9 +114,19 @@ async function main(): Promise<void> {
   summarize(outcomes, again);
 }
 
-/** The number of test files that a log names so far. */
-function filesIn(log: string): number {
-  return new Set(fs.readFileSync(log, "utf8").match(/tests\/[\w/.]+_test\.ts/g)).size;
+/** Makes the folder in which tests share nodes of RabbitMQ, which end when `alive` is closed: see tests/support/rabbitmq.ts. */
+function makePool(parent: string): { folder: string; alive: number } {
+  const folder = path.join(parent, "rabbitmq");
+  fs.mkdirSync(folder);
+  const pipe = path.join(folder, "alive");
+  execFileSync("mkfifo", [pipe]);
+  return { folder, alive: fs.openSync(pipe, "r+") };
+}
+
+/** The number of tests that a log has so far. */
+function testsIn(log: string): number {
+  return fs.readFileSync(log, "utf8").match(/\.\.\. \S*(ok|FAILED|ignored)|^\S*\((pass|fail|skip)\)/gm)
+    ?.length ?? 0;
 }
 
 /** Prints the failures and the totals, and ends the process. */
@@ -170,11 +136,12 @@ function summarize(outcomes: readonly Outcome[], again: ReadonlyMap<Run, Outcome
   let skipped = 0;
   for (const outcome of outcomes) {
     const second = again.get(outcome.run);
-    const left = second === undefined ? outcome.failed : Math.min(outcome.failed, second.failed);
+    const hasRunAgain = second !== undefined && second.passed + second.failed > 0;
+    const left = hasRunAgain ? Math.min(outcome.failed, second.failed) : outcome.failed;
     passed += outcome.passed + outcome.failed - left;
     failed += left;
     skipped += outcome.skipped;
-    for (const failure of (left > 0 && second !== undefined ? second : outcome).failures) {
+    for (const failure of (left > 0 && hasRunAgain ? second : outcome).failures) {
       const verdict = left === 0 ? "flaky, passed when run again" : "failed";
       const place = failure.file === "" ? "" : `${failure.file}: `;
       console.log(`\n${outcome.run.name}, ${verdict}: ${place}${failure.name}\n${failure.text}`);
@@ -205,55 +172,12 @@ function skips(log: string): string {
   return [...new Set(lines)].join("\n");
 }
 
-/**
- * The runs, of which two run at a time: the library waits more than it computes, the command line computes more than it
- * waits. A run of everything tests faults in the binary only, for their time; `deno task test fault` on all targets.
- */
-function plan(bun: string): Run[] {
-  const runs: Run[] = [];
-  const add = (name: string, command: readonly string[], tests: readonly string[], target?: string) => {
-    const env: Record<string, string> = target === undefined ? {} : { MQCAT_TARGET: target };
-    if (tests.length > 0) runs.push({ name, command, tests, env });
-  };
-  const library = chosen("unit", "property", "interop");
-  const programs = chosen("cli");
-  const faults = chosen("fault");
-  const bunTest = [bun, "test", "--timeout", "120000", "--reporter=junit", "--reporter-outfile=REPORT"];
-  if (onlyBun) {
-    add("library on Bun", bunTest, library);
-    add("command line, bun", DENO_TEST, [...programs, ...faults], "bun");
-    return runs;
-  }
-  const isAll = folders.length === 0;
-  const without = (names: readonly string[]) =>
-    isAll ? [...programs, `--ignore=${names.map((name) => `tests/cli/${name}`)}`] : programs;
-  // Two run at a time, so the longest come first.
-  add("library on Deno", DENO_TEST, library);
-  add("faults, binary", DENO_TEST, faults, "binary");
-  add("command line, binary", DENO_TEST, programs, "binary");
-  if (programs.length > 0) add("command line, deno", DENO_TEST, without(NOT_ON_DENO), "deno");
-  add("library on Bun", bunTest, library);
-  for (const target of ["bun", "node"]) {
-    if (programs.length > 0) add(`command line, ${target}`, DENO_TEST, without(NOT_ON_BUN), target);
-  }
-  for (const target of isAll ? [] : ["deno", "bun"]) add(`faults, ${target}`, DENO_TEST, faults, target);
-  return runs;
-}
-
 /** Builds the program for Node, with the type of its modules, which the package of npm has, too. */
 function nodeBundle(): string {
   const folder = `${root}dist/node/`;
   fs.mkdirSync(folder, { recursive: true });
   fs.writeFileSync(`${folder}package.json`, '{ "type": "module" }\n');
   return bundleForNode(`${folder}dist`);
-}
-
-/** The requested folders that have tests. */
-function chosen(...names: string[]): string[] {
-  return names
-    .filter((name) => folders.length === 0 || folders.includes(name))
-    .filter((name) => fs.existsSync(`${root}tests/${name}`))
-    .map((name) => `tests/${name}/`);
 }
 
 /**

@@ -185,7 +185,8 @@ export class Ledger {
     }
     this.takenInOrder = this.#takenRuns;
     const front = this.#runs[0];
-    if (front !== undefined && !this.#gap) this.takenInOrder += takenAtFront(front);
+    // A message that a new connection refused may have been before the others.
+    if (front !== undefined && !this.#gap && !front.goneRefused) this.takenInOrder += takenAtFront(front);
   }
 
   /** A message is settled. */

@@ -66,7 +66,7 @@ export function ownBroker(
 export function rabbitMq(lab: Lab, scheme: "amqp" | "mqtt" = "amqp"): Promise<BrokerProcess> {
   return lab.once("RabbitMQ", async () => {
     const began = performance.now();
-    const broker = await RabbitMq.start(scheme === "mqtt" ? ["rabbitmq_mqtt"] : []);
+    const broker = await RabbitMq.start();
     const readyMs = performance.now() - began;
     lab.atEnd("RabbitMQ", () => broker.stop());
     const port = scheme === "mqtt" ? Number(new URL(broker.mqtt!).port) : broker.port;

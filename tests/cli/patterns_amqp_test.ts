@@ -13,11 +13,10 @@ import {
   start,
   type StartOptions,
   summaryOf,
-  target,
 } from "../support/mqcat.ts";
 import { hasPika, pika } from "../support/pika.ts";
 
-const { MQCAT_AMQP_URL, MQCAT_REQUIRE_PEERS } = process.env;
+const { MQCAT_REQUIRE_PEERS } = process.env;
 if (MQCAT_REQUIRE_PEERS !== undefined) assert.ok(hasPika, "pika is not installed");
 
 let last = 0;
@@ -26,7 +25,6 @@ const fresh = (what: string) => `mqcat-${what}-${process.pid}-${++last}`;
 
 for (const { name, test, broker, stop } of hasPika ? BROKERS : []) {
   // RabbitMQ starts slowly.
-  if (name === "RabbitMQ" && target !== "binary" && MQCAT_AMQP_URL === undefined) continue;
 
   describe(`patterns on AMQP, ${name}`, () => {
     after(stop);

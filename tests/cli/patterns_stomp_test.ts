@@ -7,7 +7,7 @@ import { after, describe } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Broker } from "../../lib/broker/server.ts";
 import { requirePeer, tempDir, waitFor } from "../support/helpers.ts";
-import { PATIENCE, type Program, run, start, target } from "../support/mqcat.ts";
+import { PATIENCE, type Program, run, start } from "../support/mqcat.ts";
 import { pika } from "../support/pika.ts";
 import { rabbitMq, stopRabbitMq, test as withRabbitMq } from "../support/rabbitmq.ts";
 
@@ -44,7 +44,7 @@ const KINDS = [
     name: "RabbitMQ",
     test: withRabbitMq,
     async open(): Promise<Running> {
-      const { url, stomp } = await rabbitMq("rabbitmq_stomp");
+      const { url, stomp } = await rabbitMq();
       return { amqp: url, stomp: stomp! };
     },
     stop: stopRabbitMq,
@@ -53,7 +53,6 @@ const KINDS = [
 
 for (const { name, test, open, stop } of KINDS) {
   // RabbitMQ starts slowly.
-  if (name === "RabbitMQ" && target !== "binary" && process.env["MQCAT_STOMP_URL"] === undefined) continue;
 
   describe(`patterns on STOMP, ${name}`, () => {
     after(stop);

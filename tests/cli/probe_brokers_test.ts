@@ -95,7 +95,7 @@ describe("probe, MQTT and STOMP", () => {
   });
 
   rabbit("RabbitMQ - its plug-ins speak MQTT 3.1.1 and STOMP 1.2", async () => {
-    const { mqtt, stomp } = await rabbitMq("rabbitmq_mqtt", "rabbitmq_stomp");
+    const { mqtt, stomp } = await rabbitMq();
     // The plug-ins may start after the HTTP API.
     for (const url of [mqtt, stomp]) if (url !== undefined) await waitFor(() => listens(portOf(url)), 30_000);
     if (mqtt !== undefined) {

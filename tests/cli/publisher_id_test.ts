@@ -17,7 +17,7 @@ let broker: RabbitMq;
 /** A test at the broker, which the first one starts: hooks have a short time limit on Bun. */
 function brokerTest(name: string, body: () => Promise<void>): void {
   test(name, async () => {
-    broker = await rabbitMq("rabbitmq_stream");
+    broker = await rabbitMq();
     await body();
   });
 }

@@ -5,7 +5,7 @@ import process from "node:process";
 import { after, describe } from "node:test";
 import { Broker } from "../../lib/broker/server.ts";
 import { requirePeer, tempDir } from "../support/helpers.ts";
-import { PATIENCE, Program, run, start, target } from "../support/mqcat.ts";
+import { PATIENCE, Program, run, start } from "../support/mqcat.ts";
 import { Proxy, rabbitMq, stopRabbitMq, test as withRabbitMq } from "../support/rabbitmq.ts";
 import { lines } from "./queue/context.ts";
 import { fibServer, rpcClient } from "./rpc/pika.ts";
@@ -55,7 +55,7 @@ const KINDS = [
     name: "RabbitMQ",
     test: withRabbitMq,
     async open() {
-      const { url, stomp } = await rabbitMq("rabbitmq_stomp");
+      const { url, stomp } = await rabbitMq();
       return { amqp: url, stomp: stomp! };
     },
     stop: stopRabbitMq,
@@ -64,7 +64,6 @@ const KINDS = [
 
 for (const { name, test, open, stop } of KINDS) {
   // RabbitMQ starts slowly.
-  if (name === "RabbitMQ" && target !== "binary" && process.env["MQCAT_STOMP_URL"] === undefined) continue;
 
   describe(`rpc on STOMP, ${name}`, () => {
     after(stop);

@@ -1,14 +1,11 @@
 /** Runs the tests of rpc/ against each broker. */
 import { after, describe } from "node:test";
 import { BROKERS } from "../support/brokers.ts";
-import { target } from "../support/mqcat.ts";
 import { contextOf } from "./rpc/context.ts";
 import { replies } from "./rpc/replies.ts";
 import { requests } from "./rpc/requests.ts";
 
 for (const kind of BROKERS) {
-  // RabbitMQ is slow, and the binary starts fastest.
-  if (kind.name === "RabbitMQ" && target !== "binary") continue;
   describe(`rpc, ${kind.name}`, () => {
     const context = contextOf(kind);
     after(async () => {

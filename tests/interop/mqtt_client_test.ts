@@ -72,7 +72,7 @@ class Rabbit implements Kind {
   readonly test: Kind["test"] = requirePeer("rabbitmq-server", clients && isInstalled);
 
   async start(): Promise<string> {
-    const { mqtt } = await rabbitMq("rabbitmq_mqtt");
+    const { mqtt } = await rabbitMq();
     return mqtt!.replace("//", "//guest:guest@");
   }
 

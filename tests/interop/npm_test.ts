@@ -11,8 +11,7 @@ const dir = tempDir();
 after(dir.remove);
 
 const QUIET = ["--no-audit", "--no-fund", "--fetch-retries=0", "--fetch-timeout=20000", "--loglevel=error"];
-/** The package is the same whatever runs this test, so it is tested once. */
-const isPresent = "Deno" in globalThis && installed("npm") && installed("node");
+const isPresent = installed("npm") && installed("node");
 
 /** Versions of Node that npm has as packages, besides the installed one. */
 const NODES = ["22.22.3", "24.14.1"];
@@ -66,7 +65,6 @@ mqcat probe "$AMQP_URL"`;
 
 describe("the package of npm", () => {
   const test = requirePeer("node and npm", isPresent, 300_000);
-  if (!("Deno" in globalThis)) return;
 
   test("npx mqcat - runs from a tarball, without the network, and the library works on each runtime", () => {
     const tarball = packNpm();

@@ -10,13 +10,11 @@ import { packNpm } from "../../scripts/npm.ts";
 import { installed, requirePeer, tempDir } from "../support/helpers.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const DENO = process.env["MQCAT_DENO"] ?? "deno";
 /** Debian's Python has pika and pytest; another Python that is earlier on PATH may not. */
 const PYTHON = "/usr/bin/python3";
-/** The programs that the recipes use are the same whatever runs this test, so it runs once. */
-const isDeno = "Deno" in globalThis;
-const hasNode = isDeno && installed("node") && installed("npm");
-const hasPytest = isDeno &&
-  spawnSync(PYTHON, ["-c", "import pytest, pika"], { stdio: "ignore" }).status === 0;
+const hasNode = installed("node") && installed("npm");
+const hasPytest = spawnSync(PYTHON, ["-c", "import pytest, pika"], { stdio: "ignore" }).status === 0;
 /** A folder with vitest in its `node_modules`, which is too large to be a dependency: `npm install --prefix DIR vitest`. */
 const vitest = process.env["MQCAT_VITEST"];
 
@@ -57,8 +55,6 @@ function install(): void {
 }
 
 describe("recipes of docs/testing.md", () => {
-  if (!isDeno) return;
-
   requirePeer("node and npm", hasNode, 300_000)("node:test", () => {
     install();
     assert.match(run("node", ["--test", write("jobs.test.mjs")]), /# pass 1/);
@@ -75,7 +71,7 @@ describe("recipes of docs/testing.md", () => {
     assert.match(run("node", [main, "run", write("worker.test.js")]), /2 passed/);
   });
 
-  requirePeer("deno", isDeno, 120_000)("deno test", () => {
+  requirePeer("deno", installed(DENO), 120_000)("deno test", () => {
     fs.writeFileSync(dir.file("imports.json"), JSON.stringify({ imports: { mqcat: `${ROOT}mod.ts` } }));
     const args = [
       "test",
@@ -86,12 +82,12 @@ describe("recipes of docs/testing.md", () => {
       "imports.json",
       write("orders_test.js"),
     ];
-    assert.match(run(process.execPath, args), /1 passed/);
+    assert.match(run(DENO, args), /1 passed/);
   });
 
   requirePeer("pytest and pika", hasPytest, 120_000)("pytest", () => {
     const words = [
-      process.execPath,
+      DENO,
       "run",
       "-A",
       "--no-check",

@@ -43,7 +43,7 @@ const BROKERS = [
     name: "RabbitMQ",
     test: withRabbitMq,
     async start(): Promise<Running> {
-      const { port, stomp, http } = await rabbitMq("rabbitmq_stomp");
+      const { port, stomp, http } = await rabbitMq();
       return { amqp: `127.0.0.1:${port}`, stomp: stomp!.replace("stomp://", ""), http };
     },
     stop: stopRabbitMq,

@@ -258,4 +258,14 @@ describe("ledger", () => {
       { numRuns: 400 },
     );
   });
+
+  it("ledger - nothing is taken in order after a message that a new connection refused", () => {
+    const pair = new Pair();
+    pair.add([5, 1, 1], true, false);
+    pair.reconnect(4);
+    pair.publish(2);
+    pair.settle(1, false, true, false);
+    pair.sweep();
+    assert.equal(pair.ledger.takenInOrder, 0);
+  });
 });

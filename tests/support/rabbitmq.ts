@@ -1,6 +1,8 @@
 /**
- * Starts a RabbitMQ on loopback with free ports and temporary folders, one for each test file. MQCAT_AMQP_URL and
- * MQCAT_AMQP_HTTP_URL name a running one to use instead, which saves 8 s each time; MQCAT_STOMP_URL its STOMP plug-in.
+ * Starts a RabbitMQ on loopback with free ports and temporary folders; each test file has one for itself. In a run of all tests
+ * files take turns with the nodes, because a start takes 8 s: MQCAT_RABBITMQ_POOL is a folder with a file for each node that
+ * is free, and with the pipe `alive`, which is open as long as the run. MQCAT_AMQP_URL and MQCAT_AMQP_HTTP_URL name a
+ * running RabbitMQ to use instead; MQCAT_STOMP_URL its STOMP plug-in.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { Buffer } from "node:buffer";
@@ -12,8 +14,7 @@ import type { TestBroker } from "./brokers.ts";
 
 /** The path on Debian. The script on PATH would change the user. */
 const SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server";
-/** As many unacknowledged messages as our broker sends. */
-const MQTT = ["mqtt.prefetch = 1024", "mqtt.allow_anonymous = true"];
+const PLUGINS = ["rabbitmq_management", "rabbitmq_mqtt", "rabbitmq_stomp", "rabbitmq_stream"];
 /** The maximum start time, in milliseconds. */
 const BOOT_MS = 50_000;
 
@@ -34,12 +35,9 @@ kill -9 0`;
 
 let running: Promise<RabbitMq> | undefined;
 
-/** A plug-in that the first call of `rabbitMq` can enable. */
-export type Plugin = "rabbitmq_mqtt" | "rabbitmq_stomp" | "rabbitmq_stream";
-
-/** Returns the broker. It is started by the first call, with these plug-ins. */
-export function rabbitMq(...plugins: Plugin[]): Promise<RabbitMq> {
-  return running ??= RabbitMq.start(plugins);
+/** Returns the broker, which the first call starts. */
+export function rabbitMq(): Promise<RabbitMq> {
+  return running ??= RabbitMq.start();
 }
 
 /** Stops the broker; for `after`. */
@@ -48,56 +46,103 @@ export async function stopRabbitMq(): Promise<void> {
   running = undefined;
 }
 
+/** Where a node listens. A running RabbitMQ that was named may be without the plug-ins. */
+interface Endpoints {
+  readonly port: number;
+  readonly http: string;
+  readonly stomp?: string | undefined;
+  readonly mqtt?: string | undefined;
+}
+
+/** The folder of the nodes that are free. */
+const pool = process.env["MQCAT_RABBITMQ_POOL"];
+
+/** Takes a node that is free. */
+function taken(): Endpoints | undefined {
+  for (
+    const name of pool === undefined ? [] : fs.readdirSync(pool).filter((name) => name.endsWith(".json"))
+  ) {
+    try {
+      const endpoints = JSON.parse(fs.readFileSync(`${pool}/${name}`, "utf8"));
+      fs.unlinkSync(`${pool}/${name}`);
+      return endpoints;
+    } catch {
+      // Another file has taken it.
+    }
+  }
+  return undefined;
+}
+
+/** Lets others take a node. */
+function giveBack(endpoints: Endpoints): void {
+  const file = `${pool}/${endpoints.port}`;
+  fs.writeFileSync(file, JSON.stringify(endpoints));
+  fs.renameSync(file, `${file}.json`);
+}
+
 export class RabbitMq implements TestBroker {
   readonly url: string;
   readonly http: string;
   readonly port: number;
-  /** The endpoint of the STOMP plug-in, if it is enabled. */
+  /** The endpoint of the STOMP plug-in. */
   readonly stomp: string | undefined;
-  /** The endpoint of the MQTT plug-in, if it is enabled. */
+  /** The endpoint of the MQTT plug-in. */
   readonly mqtt: string | undefined;
-  readonly #child: ChildProcess | undefined;
-  readonly #dir: TempDir | undefined;
+  readonly stop: () => Promise<void>;
 
-  private constructor(
-    port: number,
-    http: string,
-    stomp?: string,
-    mqtt?: string,
-    child?: ChildProcess,
-    dir?: TempDir,
-  ) {
-    this.stomp = stomp;
-    this.mqtt = mqtt;
-    this.#child = child;
-    this.#dir = dir;
-    this.port = port;
-    this.url = `amqp://guest:guest@127.0.0.1:${port}`;
-    this.http = http;
+  private constructor(endpoints: Endpoints, stop: (broker: RabbitMq) => Promise<void>) {
+    this.stomp = endpoints.stomp;
+    this.mqtt = endpoints.mqtt;
+    this.port = endpoints.port;
+    this.url = `amqp://guest:guest@127.0.0.1:${endpoints.port}`;
+    this.http = endpoints.http;
+    this.stop = () => stop(this);
   }
 
-  static async start(plugins: readonly Plugin[] = []): Promise<RabbitMq> {
+  static async start(): Promise<RabbitMq> {
     const { MQCAT_AMQP_URL, MQCAT_AMQP_HTTP_URL, MQCAT_STOMP_URL } = process.env;
     if (MQCAT_AMQP_URL !== undefined && MQCAT_AMQP_HTTP_URL !== undefined) {
-      return new RabbitMq(Number(new URL(MQCAT_AMQP_URL).port), MQCAT_AMQP_HTTP_URL, MQCAT_STOMP_URL);
+      const port = Number(new URL(MQCAT_AMQP_URL).port);
+      return new RabbitMq({ port, http: MQCAT_AMQP_HTTP_URL, stomp: MQCAT_STOMP_URL }, async () => {});
     }
+    if (pool === undefined) return await RabbitMq.#boot();
+    const endpoints = taken();
+    return endpoints === undefined
+      ? await RabbitMq.#boot(fs.openSync(`${pool}/alive`, "r"))
+      : new RabbitMq(endpoints, RabbitMq.#return);
+  }
+
+  /** Makes a node of the pool as good as new, and gives it back. */
+  static async #return(this: void, broker: RabbitMq): Promise<void> {
+    await broker.#clear();
+    giveBack(broker);
+  }
+
+  /** @param alive the pipe that ends with the run, for a node of the pool */
+  static async #boot(alive?: number): Promise<RabbitMq> {
     const dir = tempDir();
     const [port, httpPort, distPort, epmdPort, stompPort, mqttPort, streamPort] = await freePorts(7);
-    fs.writeFileSync(dir.file("enabled_plugins"), `[${["rabbitmq_management", ...plugins].join(",")}].\n`);
+    fs.writeFileSync(dir.file("enabled_plugins"), `[${PLUGINS.join(",")}].\n`);
     const config = [
       `management.tcp.ip = 127.0.0.1`,
       `management.tcp.port = ${httpPort}`,
       `disk_free_limit.absolute = 1MB`,
-      ...(plugins.includes("rabbitmq_stomp") ? [`stomp.listeners.tcp.1 = 127.0.0.1:${stompPort}`] : []),
-      ...(plugins.includes("rabbitmq_stream") ? [`stream.listeners.tcp.1 = 127.0.0.1:${streamPort}`] : []),
-      ...(plugins.includes("rabbitmq_mqtt") ? [`mqtt.listeners.tcp.1 = 127.0.0.1:${mqttPort}`, ...MQTT] : []),
+      `stomp.listeners.tcp.1 = 127.0.0.1:${stompPort}`,
+      `stream.listeners.tcp.1 = 127.0.0.1:${streamPort}`,
+      `mqtt.listeners.tcp.1 = 127.0.0.1:${mqttPort}`,
+      // As many unacknowledged messages as our broker sends.
+      `mqtt.prefetch = 1024`,
+      `mqtt.allow_anonymous = true`,
     ];
     fs.writeFileSync(dir.file("rabbitmq.conf"), `${config.join("\n")}\n`);
+    // A node of the pool outlives the run of tests that starts it.
+    const { MQCAT_TEST_RUN, ...environment } = process.env;
     const child = spawn("sh", ["-c", SCRIPT, "sh", dir.path], {
       detached: true,
-      stdio: ["pipe", "ignore", "ignore"],
+      stdio: [alive ?? "pipe", "ignore", "ignore"],
       env: {
-        ...process.env,
+        ...environment,
+        ...(alive === undefined && MQCAT_TEST_RUN !== undefined ? { MQCAT_TEST_RUN } : {}),
         ERL_CRASH_DUMP: "/dev/null",
         HOME: dir.path,
         RABBITMQ_NODENAME: `mqcat${port}@localhost`,
@@ -113,22 +158,45 @@ export class RabbitMq implements TestBroker {
         ERL_EPMD_ADDRESS: "127.0.0.1",
       },
     });
-    const broker = new RabbitMq(
-      port!,
-      `http://127.0.0.1:${httpPort}`,
-      plugins.includes("rabbitmq_stomp") ? `stomp://127.0.0.1:${stompPort}` : undefined,
-      plugins.includes("rabbitmq_mqtt") ? `mqtt://127.0.0.1:${mqttPort}` : undefined,
-      child,
-      dir,
-    );
+    const endpoints = {
+      port: port!,
+      http: `http://127.0.0.1:${httpPort}`,
+      stomp: `stomp://127.0.0.1:${stompPort}`,
+      mqtt: `mqtt://127.0.0.1:${mqttPort}`,
+    };
+    const end = () => ended(child, dir);
+    if (alive !== undefined) fs.closeSync(alive);
+    const broker = new RabbitMq(endpoints, alive === undefined ? end : RabbitMq.#return);
     try {
       await waitFor(() => broker.#isUp(), BOOT_MS, "RabbitMQ to start");
     } catch (error) {
       const said = fs.readFileSync(dir.file("out"), "utf8").slice(-2000);
-      await broker.stop();
+      await end();
       throw new Error(`Cannot start RabbitMQ: ${said}`, { cause: error });
     }
+    child.unref();
     return broker;
+  }
+
+  /** Deletes all that tests may have left. */
+  async #clear(): Promise<void> {
+    const names = async (path: string): Promise<string[]> =>
+      ((await (await this.api(path)).json()) as { name: string }[]).map(({ name }) => name);
+    for (const name of await names("/users")) {
+      if (name !== "guest") {
+        await (await this.api(`/users/${encodeURIComponent(name)}`, "DELETE")).body?.cancel();
+      }
+    }
+    // That closes its connections, too.
+    for (const name of await names("/vhosts")) {
+      await (await this.api(`/vhosts/${encodeURIComponent(name)}`, "DELETE")).body?.cancel();
+    }
+    await this.addVhost("/");
+    await waitFor(
+      async () => (await names("/connections")).length === 0,
+      BOOT_MS,
+      "the end of all connections",
+    );
   }
 
   /** Sends a request to the HTTP API. */
@@ -169,17 +237,6 @@ export class RabbitMq implements TestBroker {
     );
   }
 
-  async stop(): Promise<void> {
-    const child = this.#child;
-    if (child === undefined) return;
-    const over = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-    if (child.exitCode === null && child.signalCode === null) {
-      child.stdin!.end();
-      await over;
-    }
-    this.#dir?.remove();
-  }
-
   async #isUp(): Promise<boolean> {
     try {
       const response = await this.api("/overview");
@@ -192,6 +249,17 @@ export class RabbitMq implements TestBroker {
       return false;
     }
   }
+}
+
+/** Ends a server and its folder. */
+async function ended(child: ChildProcess, dir: TempDir): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) {
+    const over = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+    if (child.stdin === null) process.kill(-child.pid!, "SIGKILL");
+    else child.stdin.end();
+    await over;
+  }
+  dir.remove();
 }
 
 /** A TCP proxy that can cut its connections, or keep them open and drop the server's bytes. */

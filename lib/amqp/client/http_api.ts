@@ -47,16 +47,22 @@ export async function askFirst(
   }
   const reasons = failures.map(({ message }) => message).join(", ");
   throw unusable(
-    `The HTTP API does not answer at ${reasons}: check its URL, ` +
-      "or enable it with 'rabbitmq-plugins enable rabbitmq_management'",
+    failures.every(({ isServerError }) => isServerError)
+      ? `The HTTP API failed at ${reasons}: if the node is still starting, try again in a few seconds`
+      : `The HTTP API does not answer at ${reasons}: check its URL, ` +
+        "or enable it with 'rabbitmq-plugins enable rabbitmq_management'",
     { cause: failures.at(-1) },
   );
 }
 
-/** One host has no answer. The message names it, with the reason. */
+/** One host has no usable answer. The message names it, with the reason. */
 class Failure extends Error {
-  constructor(base: string, reason: string, options?: ErrorOptions) {
+  /** Whether it answered with a status of 500 or more. */
+  readonly isServerError: boolean;
+
+  constructor(base: string, reason: string, options?: ErrorOptions & { isServerError?: boolean }) {
     super(`${base} (${reason})`, options);
+    this.isServerError = options?.isServerError === true;
   }
 }
 
@@ -96,7 +102,10 @@ async function ask(
     const what = path.split("/").length > 2 ? "such queue" : `virtual host '${broker.vhost}'`;
     throw new RefusedError(`The HTTP API at ${base} found no ${what}`);
   }
-  if (!response.ok) throw new Failure(base, `status ${response.status}${reasonIn(text)}`);
+  if (!response.ok) {
+    const isServerError = response.status >= 500;
+    throw new Failure(base, `status ${response.status}${reasonIn(text)}`, { isServerError });
+  }
   if (text === "") return undefined;
   try {
     return JSON.parse(text);

@@ -33,7 +33,7 @@ after(async () => {
 async function oracle(): Promise<StompTarget | undefined> {
   if (!isInstalled) return undefined;
   // The STOMP suite uses the same RabbitMQ.
-  const rabbit = await rabbitMq("rabbitmq_stomp");
+  const rabbit = await rabbitMq();
   const answer = await rabbit.api("/definitions", "POST", DEFINITIONS);
   assert.equal(answer.status, 204, await answer.text());
   return { name: "RabbitMQ", url: rabbit.url, stomp: rabbit.stomp! };

@@ -92,7 +92,10 @@ describe("HTTP API of a broker", () => {
       / \(status 400: no vhost\): check/,
     );
     assert.match(await failed(400, '{"reason":7}'), / \(status 400\): check/);
-    assert.match(await failed(503, "busy"), / \(status 503\): check/);
+    assert.match(
+      await failed(503, "busy"),
+      /^The HTTP API failed at .* \(status 503\): if the node is still starting,/,
+    );
     await assert.rejects(ask(401, "{}"), /the user may need the tag 'management'\)$/);
     await assert.rejects(ask(401, "{}", "nodes?columns=x"), /the user may need the tag 'monitoring'\)$/);
     await assert.rejects(ask(404, "{}", "queues/%2F"), /found no virtual host '\/'$/);
