@@ -341,7 +341,7 @@ export class ServerConnection
   }
 
   #openChannel(number: number): void {
-    if (this.channelMax > 0 && this.#open >= this.channelMax) {
+    if (this.#open >= this.channelMax) {
       throw amqpError(
         530,
         `number of channels opened (${this.#open}) has reached the negotiated channel_max (${this.channelMax})`,

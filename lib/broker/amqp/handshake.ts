@@ -201,7 +201,7 @@ function tune(asked: MethodArgs<"connection.tune-ok">, server: ServerOptions): O
   if (frameMax > server.frameMax) {
     throw notAllowed("frame_max", frameMax, "higher than the maximum", server.frameMax);
   }
-  if (channelMax > server.channelMax || channelMax === 0 && server.channelMax > 0) {
+  if (channelMax > server.channelMax || channelMax === 0) {
     throw notAllowed(
       "channel_max",
       channelMax,

@@ -15,6 +15,7 @@ import {
   SUBACK,
   UNSUBACK,
 } from "../../../lib/mqtt/packet_type.ts";
+import { type MqttProperties, PropertyWriter, writeProperties } from "../../../lib/mqtt/properties.ts";
 import { StompEncoder } from "../../../lib/stomp/frame_encoder.ts";
 
 /** The size of the first block of a buffer, in bytes. */
@@ -115,6 +116,23 @@ const cases: readonly Case[] = [
       userName: wide(3),
       password: body,
     })),
+  ["MQTT properties", () => {
+    const out = new PropertyWriter();
+    const all: MqttProperties = {
+      payloadFormatIndicator: 1,
+      messageExpiryInterval: 0x01020304,
+      contentType: wide(3),
+      correlationData: body,
+      subscriptionIdentifiers: [1, 200, 20_000, 3_000_000],
+      topicAlias: 258,
+      userProperties: [[wide(2), ""], ["", wide(3)]],
+    };
+    return { out, encode: () => writeProperties(all, out) };
+  }],
+  ["MQTT range of properties", () => {
+    const out = new PropertyWriter();
+    return { out, encode: () => out.range(9, body, 5, 9) };
+  }],
   mqtt("other packets", (encoder) => {
     encoder.connack({ sessionPresent: true, code: 0, properties: { reasonString: wide(2) } });
     const request = {

@@ -20,7 +20,8 @@ import {
   UNSUBACK,
   UNSUBSCRIBE,
 } from "../../../lib/mqtt/packet_type.ts";
-import type { MqttProperties } from "../../../lib/mqtt/properties.ts";
+import { type MqttProperties, PropertyWriter, writeProperties } from "../../../lib/mqtt/properties.ts";
+import type { Subscribe } from "../../../lib/mqtt/packets.ts";
 import { checkLogicalEnd } from "../../support/logical_end.ts";
 import { encodePackets, type Packet, readPacket } from "../../support/mqtt_packets.ts";
 
@@ -183,5 +184,91 @@ describe("MQTT readers", () => {
       encoder.ack(PUBACK, 258, code, properties);
       assert.deepEqual([...encoder.out.take()], bytes);
     }
+  });
+
+  it("CONNECT and DISCONNECT - the bytes of each version", () => {
+    const encode = (version: ProtocolVersion, packet: Packet) => [...encodePackets(version, [packet])];
+    const empty = {
+      cleanStart: false,
+      keepAlive: 258,
+      clientId: "",
+      will: undefined,
+      userName: undefined,
+      password: undefined,
+    };
+    const names = {
+      3: [0, 6, 77, 81, 73, 115, 100, 112],
+      4: [0, 4, 77, 81, 84, 84],
+      5: [0, 4, 77, 81, 84, 84],
+    };
+    for (const version of [3, 4, 5] as const) {
+      const content = [...names[version], version, 0, 1, 2, ...(version === 5 ? [0] : []), 0, 0];
+      assert.deepEqual(encode(version, { type: CONNECT, value: { ...empty, version, properties: {} } }), [
+        0x10,
+        content.length,
+        ...content,
+      ]);
+    }
+    const end = (reasonCode: number, properties: MqttProperties = {}): Packet => ({
+      type: DISCONNECT,
+      value: { reasonCode, properties },
+    });
+    assert.deepEqual([encode(5, end(0)), encode(5, end(4)), encode(4, end(4))], [[0xe0, 0], [0xe0, 1, 4], [
+      0xe0,
+      0,
+    ]]);
+    assert.deepEqual(encode(5, end(0, { reasonString: "x" })), [0xe0, 6, 0, 4, 0x1f, 0, 1, 0x78]);
+  });
+
+  it("SUBSCRIBE - the options of each version", () => {
+    const read = (version: ProtocolVersion, options: number) => () =>
+      readPacket(
+        SUBSCRIBE,
+        2,
+        Uint8Array.of(0, 1, ...(version === 5 ? [0] : []), 0, 1, 97, options),
+        0,
+        version === 5 ? 7 : 6,
+        version,
+      );
+    for (let options = 0; options < 256; options++) {
+      const qos = options & 3;
+      const isValid5 = qos < 3 && options < 0x30;
+      if (options <= 2) read(4, options)();
+      else {assert.throws(
+          read(4, options),
+          /^MqttError: The options of the topic filter 'a' are /,
+          `${options}`,
+        );}
+      if (isValid5) {
+        const { requests } = read(5, options)().value as Subscribe;
+        assert.deepEqual(requests, [{
+          filter: "a",
+          qos,
+          noLocal: (options & 4) !== 0,
+          retainAsPublished: (options & 8) !== 0,
+          retainHandling: options >> 4,
+        }]);
+      } else assert.throws(read(5, options), MqttError, `${options}`);
+    }
+  });
+
+  it("properties - numbers are within their limits", () => {
+    const write = (properties: object) => () => writeProperties(properties, new PropertyWriter());
+    for (
+      const [name, most] of [["maximumQos", 0xff], ["receiveMaximum", 0xffff], [
+        "sessionExpiryInterval",
+        0xffff_ffff,
+      ]] as const
+    ) {
+      write({ [name]: most })();
+      write({ [name]: 0 })();
+      for (const wrong of [most + 1, -1, 1.5, "1", NaN]) {
+        assert.throws(write({ [name]: wrong }), RangeError, `${name} ${wrong}`);
+      }
+    }
+    write({ subscriptionIdentifiers: [268_435_455] })();
+    assert.throws(write({ subscriptionIdentifiers: [268_435_456] }), RangeError);
+    write({ correlationData: new Uint8Array(65_535) })();
+    assert.throws(write({ correlationData: new Uint8Array(65_536) }), RangeError);
   });
 });

@@ -289,9 +289,10 @@ describe("STOMP decoder, backlog", () => {
     const frame = utf8(`SEND\ncontent-length:70000\n\n${"b".repeat(70_000)}\0`);
     decoder.push(frame.slice(0, 40_000));
     assert.deepEqual([decoder.holding, frames], [true, []]);
-    decoder.push(frame.slice(40_000));
     over = false;
     decoder.resume();
+    assert.deepEqual([decoder.holding, decoder.idle, frames], [false, false, []]);
+    decoder.push(frame.slice(40_000));
     assert.deepEqual([decoder.holding, decoder.idle, frames], [false, true, [70_000]]);
   });
 });

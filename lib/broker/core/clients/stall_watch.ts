@@ -3,11 +3,11 @@ import { UnreachableError } from "../../../errors.ts";
 /** Finds clients that stall, although they may send heartbeats: they would hold memory or messages forever. */
 export class StallWatch {
   readonly #timeout: number;
-  /** Bytes that the system had taken when it last took any, and when that was noticed. */
-  #taken = 0;
+  /** Bytes that the system had taken when it last took any, and when that was noticed; -1 before the first check. */
+  #taken = -1;
   #takenAt = 0;
-  /** Bytes received, and when that was noticed. */
-  #received = 0;
+  /** Bytes received, and when that was noticed; -1 before the first check. */
+  #received = -1;
   #receivedAt = 0;
 
   /** @param timeout the time after which a client counts as stalled, in milliseconds */

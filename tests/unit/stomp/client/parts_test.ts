@@ -15,6 +15,7 @@ import { Sending } from "../../../../lib/stomp/client/sending.ts";
 import { StompDecoder } from "../../../../lib/stomp/frame_decoder.ts";
 import { STOMP } from "../../../../lib/stomp/client/protocol.ts";
 import { requireQueue } from "../../../../lib/stomp/client/queue_check.ts";
+import { StompSubscriber } from "../../../../lib/stomp/client/subscriber.ts";
 import { Unsettled } from "../../../../lib/stomp/client/unsettled.ts";
 import { parseStompAddress } from "../../../../lib/stomp/client/url.ts";
 import { StompEncoder } from "../../../../lib/stomp/frame_encoder.ts";
@@ -416,6 +417,28 @@ describe("STOMP client: sending", () => {
         await connection.close();
       });
       assert.equal(asked, queue === undefined ? 0 : 1);
+    }
+  });
+});
+
+describe("STOMP client: subscribing", () => {
+  it("prefetch - is 1000 unless it is given, at most 65535, and none without acknowledgements", async () => {
+    for (
+      const [options, expected] of [
+        [{ acknowledges: true }, ["client-individual", "1000"]],
+        [{ acknowledges: true, prefetch: 7 }, ["client-individual", "7"]],
+        [{ acknowledges: true, prefetch: 65_536 }, ["client-individual", "65535"]],
+        [{ acknowledges: false, prefetch: 7 }, ["auto", undefined]],
+      ] as const
+    ) {
+      await serveStomp({}, async (url, connections) => {
+        const { servers } = parseStompAddress(url);
+        const subscriber = new StompSubscriber(servers, ["/queue/q"], { ...options, onDelivery() {} });
+        await deadline(subscriber.start(), 5000, "the start");
+        const { ack, "prefetch-count": prefetch } = connections[0]!.frames[1]!.headers;
+        assert.deepEqual([ack, prefetch], expected);
+        await deadline(subscriber.close(), 5000, "the close");
+      });
     }
   });
 });

@@ -15,6 +15,8 @@ import {
 } from "../../../../../lib/amqp/peek.ts";
 import { DUMP } from "../../../../../lib/amqp/dump.ts";
 import type { FieldTable } from "../../../../../lib/amqp/types/field_value.ts";
+import { countsOf } from "../../../../../lib/broker/amqp/channel/peek.ts";
+import { namedQueue } from "../../../../support/queues.ts";
 import { type Scene, Stage } from "../../stage.ts";
 
 const TRACE = "amq.rabbitmq.trace";
@@ -98,6 +100,16 @@ describe("broker, extensions of AMQP", () => {
         }]],
       );
     }));
+
+  it("peek - of many queues has 500 in a message, and a pause between two of them", () => {
+    const queues = Array.from({ length: 1001 }, (_, i) => namedQueue(`q${i}`));
+    const parts = [...countsOf(queues)].map((one) =>
+      one && JSON.parse(new TextDecoder().decode(one.message.body)).length
+    );
+    assert.deepEqual(parts, [500, undefined, 500, undefined, 1]);
+    Object.assign(queues[0]!, { deleted: true });
+    assert.equal(JSON.parse(new TextDecoder().decode([...countsOf(queues)][0]!.message.body)).length, 499);
+  });
 
   it("dump - from a position to the ends of the lanes, with what expires, and with a filter", () =>
     stage.play(async (scene) => {

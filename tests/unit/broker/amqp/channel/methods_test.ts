@@ -113,19 +113,20 @@ describe("broker, methods of a channel", () => {
 
   it("recover - what a transaction settles stays until its end", () =>
     stage.play(async ({ channel, queue, told, publish, served }) => {
-      publish("abcde");
+      publish("abcdef");
       await channel.call("tx.select");
       await channel.consume(queue, { consumerTag: "t" });
-      await channel.deliveries(5);
+      await channel.deliveries(6);
       await told();
       channel.ack(2);
-      channel.ack(4);
+      channel.ack(5);
       channel.send("basic.recover", { requeue: true });
       assert.deepEqual(await told(), [
         "recover-ok",
-        'deliver t 6 again "a"',
-        'deliver t 7 again "c"',
-        'deliver t 8 again "e"',
+        'deliver t 7 again "a"',
+        'deliver t 8 again "c"',
+        'deliver t 9 again "d"',
+        'deliver t 10 again "f"',
       ]);
       channel.send("tx.rollback");
       channel.ack(2);
@@ -133,7 +134,7 @@ describe("broker, methods of a channel", () => {
       channel.publish("", queue, "later");
       assert.deepEqual(await told(), ["tx.rollback-ok", "tx.commit-ok"]);
       assert.equal(served.transactional, true);
-      assert.equal(served.unacked, 4);
+      assert.equal(served.unacked, 5);
     }));
 
   it("prefetch - of each consumer, and of the channel", () =>
@@ -311,6 +312,9 @@ describe("broker, methods of a channel", () => {
       channel.send("exchange.delete", { exchange: "e\n", ifUnused: true });
       channel.send("exchange.delete", { exchange: "f", noWait: true });
       channel.send("exchange.delete", { exchange: "f" });
+      channel.send("queue.delete", { queue: "missing" });
+      channel.send("exchange.unbind", { source: "missing", destination: "amq.fanout" });
+      channel.send("queue.unbind", { queue: "missing", exchange: "amq.fanout" });
       assert.deepEqual(await told(), [
         "exchange.declare-ok",
         "exchange.bind-ok",
@@ -322,6 +326,9 @@ describe("broker, methods of a channel", () => {
         'return 312 NO_ROUTE "to nobody"',
         "exchange.delete-ok",
         "exchange.delete-ok",
+        "queue.delete-ok 0",
+        "exchange.unbind-ok",
+        "queue.unbind-ok",
       ]);
     }));
 
@@ -382,22 +389,28 @@ describe("broker, methods of a channel", () => {
         'deliver r 2 "reply 2"',
         "queue.declare-ok ADDRESS 0 1",
       ]);
+      await server.call("confirm.select");
+      await server.put("", address, "reply 4");
+      assert.deepEqual(await told(), ["confirm.select-ok", 'deliver r 2 "reply 4"', "ack 1"]);
       channel.send("basic.cancel", { consumerTag: "other" });
       channel.send("basic.cancel", { consumerTag: "r" });
-      server.publish("", address, "reply 3", {}, true);
+      await server.put("", address, "reply 3", {}, true);
       await channel.consume(REPLIES, { noAck: true });
       assert.deepEqual((await told()).map((line) => line.replace(/amq\.ctag\S+/, "TAG")), [
         "cancel-ok other",
         "cancel-ok r",
         'return 312 NO_ROUTE "reply 3"',
+        "ack 2",
         "consume-ok TAG",
       ]);
       server.send("queue.declare", { queue: address, passive: true });
       await server.closed(404);
       assert.deepEqual(counted(vhost.stats), {
         gotNoAck: 1,
-        published: 4,
+        published: 5,
         returned: 1,
+        confirmable: 2,
+        confirmed: 2,
         routed: 1,
         channelsOpened: 3,
         queuesDeclared: 2,
@@ -423,9 +436,11 @@ describe("broker, methods of a channel", () => {
       channel.reject(3, true);
       channel.reject(4, true);
       assert.deepEqual(await told(), ['deliver t 5 again "b" x-delivery-count=1']);
+      assert.equal(vhost.queues.get(queue)!.returnsOf(1), 1);
       channel.ack(5);
       publish("c");
       assert.deepEqual(await told(), ['deliver t 6 "c"']);
+      assert.equal(vhost.queues.get(queue)!.returnsOf(1), 0);
       channel.send("basic.get", { queue: "dead" });
       assert.deepEqual(await told(), [
         'get-ok 7 0 "a" x-death x-first-death-reason=delivery_limit x-first-death-queue=q x-first-death-exchange=',

@@ -7,6 +7,8 @@ import { Deliveries } from "../../../../../lib/broker/core/clients/deliveries.ts
 import { DirectReplies } from "../../../../../lib/broker/core/clients/direct_reply.ts";
 import { StallWatch } from "../../../../../lib/broker/core/clients/stall_watch.ts";
 import { connectionName, randomName } from "../../../../../lib/broker/core/clients/names.ts";
+import { Counters } from "../../../../../lib/broker/core/counters.ts";
+import { QueueStats } from "../../../../../lib/broker/core/queue/queue_stats.ts";
 import { SIZE_BOUNDS, SizeHistogram } from "../../../../../lib/broker/core/size_histogram.ts";
 import type { VirtualHost } from "../../../../../lib/broker/core/topology/vhost.ts";
 import type { ByteStream } from "../../../../../lib/transport/stream.ts";
@@ -69,6 +71,16 @@ describe("output of a client", () => {
     assert.equal(check(60_101, true, 1), stalled);
     assert.equal(check(60_102, false, 1), undefined);
     assert.equal(check(60_103, true, 1), undefined);
+  });
+
+  it("stall - the time counts from the first check, however long the machine is up", () => {
+    const watch = new StallWatch(2_000);
+    assert.equal(watch.checkReading(50_000, true, 0), undefined);
+    assert.equal(watch.checkSending(50_000, true, 0), undefined);
+    assert.equal(watch.checkReading(51_999, true, 0), undefined);
+    assert.equal(watch.checkSending(51_999, true, 0), undefined);
+    assert.ok(watch.checkReading(52_000, true, 0));
+    assert.ok(watch.checkSending(52_000, true, 0));
   });
 
   it("stall - a client that does not continue its message for the time", () => {
@@ -134,5 +146,24 @@ describe("output of a client", () => {
     sizes.add(0);
     assert.deepEqual([...sizes.counts], [2, 2, 2, 2, 2, 2, 2, 2, 1]);
     assert.equal(sizes.sum, 2 * 161_111_100 + 8);
+  });
+
+  it("counters - of logins by protocol, and of deleted queues by type", () => {
+    const counters = new Counters();
+    assert.deepEqual([counters.connectionsOpened, counters.connectionsClosed], [0, 0]);
+    counters.countLogin("amqp091", true);
+    counters.countLogin("http", false);
+    counters.countLogin("http", false);
+    assert.deepEqual([...counters.logins], [["amqp091", { failed: 0, succeeded: 1 }], ["http", {
+      failed: 2,
+      succeeded: 0,
+    }]]);
+    for (const count of [2, 3]) {
+      counters.countDeleted("classic", Object.assign(new QueueStats(), { published: count }));
+    }
+    assert.deepEqual([...counters.deletedQueues].map(([type, { published }]) => [type, published]), [[
+      "classic",
+      5,
+    ]]);
   });
 });

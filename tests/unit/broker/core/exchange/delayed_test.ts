@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { BasicProperties } from "../../../../../lib/amqp/properties.ts";
-import type { FieldTable } from "../../../../../lib/amqp/types/field_value.ts";
+import { type FieldTable, TypedNumber } from "../../../../../lib/amqp/types/field_value.ts";
+import { delayOf } from "../../../../../lib/broker/core/exchange/delayed.ts";
 import { Broker } from "../../../../../lib/broker/server.ts";
 import { encodeMessage, propertiesOf } from "../../../../../lib/broker/core/message.ts";
 import { DueHeap } from "../../../../../lib/broker/core/queue/due_heap.ts";
@@ -181,5 +182,14 @@ describe("x-delayed-message", () => {
     );
     assert.deepEqual(order, expected.map(([, seq]) => seq));
     assert.equal(heap.pop(), -1);
+  });
+});
+
+describe("delay of a message", () => {
+  it("delay - a positive whole number of milliseconds, of any type", () => {
+    const rows = [undefined, 0, 1, -1, 5n, 1.5, 2 ** 53, "7", new TypedNumber("b", 9)].map((value) =>
+      delayOf(value === undefined ? {} : { "x-delay": value })
+    );
+    assert.deepEqual(rows, [0, 0, 1, 0, 5, 0, 0, 0, 9]);
   });
 });

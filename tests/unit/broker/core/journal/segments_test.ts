@@ -21,6 +21,7 @@ import {
   encodeRanges,
 } from "../../../../../lib/broker/core/journal/format/acks.ts";
 import { SOURCE, type Targets } from "../../../../../lib/broker/core/journal/format/record.ts";
+import { IndexBuilder } from "../../../../../lib/broker/core/journal/format/segment_index.ts";
 import { HeldAcks } from "../../../../../lib/broker/core/journal/held_acks.ts";
 import { Log } from "../../../../../lib/broker/core/journal/log.ts";
 import { MemoryLog } from "../../../../../lib/broker/core/journal/memory_log.ts";
@@ -189,6 +190,38 @@ describe("segments", () => {
       fs.closeSync(fd);
     });
     assert.deepEqual([finished, log.head], [[5, 7, 8], undefined]);
+  });
+});
+
+describe("index of a segment", () => {
+  it("index - consecutive messages of one lane are one run, whatever comes between them", () => {
+    const builder = new IndexBuilder();
+    // Lane 255 of queue 1 comes before lane 0 of queue 2.
+    const targets = [[1, 255, 0], [2, 0, 0], [1, 255, 1], [2, 0, 1], [3, 0, 7], [2, 0, 3], [1, 254, 2], [
+      1,
+      255,
+      2,
+    ]];
+    for (const [i, [queueId, lane, seq]] of targets.entries()) {
+      builder.add(queueId!, lane!, seq!, 100 + i, i, i % 3);
+    }
+    builder.addSource(9);
+    builder.addSource(9);
+    builder.addOrigin(1, 2, 3);
+    const { runs, sources, origins } = builder.finish();
+    assert.deepEqual(
+      runs.map(({ queueId, lane, firstSeq, offsets, sizes, expiries }) =>
+        [queueId, lane, firstSeq, offsets.join(), sizes.join(), expiries.join()].join(" ")
+      ),
+      [
+        "1 255 0 100,102,107 0,2,7 0,2,1",
+        "2 0 0 101,103 1,3 1,0",
+        "3 0 7 104 4 1",
+        "2 0 3 105 5 2",
+        "1 254 2 106 6 ",
+      ],
+    );
+    assert.deepEqual([sources, origins], [[9], [{ queueId: 1, lane: 2, seq: 3 }]]);
   });
 });
 
