@@ -1,8 +1,8 @@
 /**
  * Runs the tests, and prints one line with the totals from the reports of the test runners:
  *
- *   deno task test                    every test once: the library on Deno, the program as a binary
- *   deno task test all                some of them again on the other runtimes, as CI does
+ *   deno task test                    the tests of the library on Deno, and of the program as a binary
+ *   deno task test all                most of them again on the other runtimes, as CI does
  *   deno task test unit property      only these folders of tests/, on all runtimes
  *   deno task test -v                 with all that the test runners print
  *   deno task test:bun                only the tests on Bun
@@ -11,8 +11,8 @@
  * processes: of the binary that `bun build --compile` makes, on Deno (the bundle that `deno compile` packages), on Bun (the
  * source), and on Node (the bundle of the npm package).
  *
- * The runs share the processors, so a test with a deadline may fail for lack of time. Files with a failure run once more,
- * alone, at the end; a failure that does not come again is reported as flaky, and counts as passed.
+ * The runs share the processors, so a test with a deadline may fail for lack of time. The files of a run with a failure run once
+ * more at the end, beside no other run; a failure that does not come again is reported as flaky, and counts as passed.
  */
 import { execFileSync, spawn } from "node:child_process";
 import fs from "node:fs";
@@ -33,6 +33,8 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const DEADLINE_MS = 20 * 60_000;
 /** More files with failures than this are no coincidence: they do not run again. */
 const MAX_FLAKY = 8;
+/** The last lines of a log, where a runner failed without a failed test. */
+const LOG_LINES = 40;
 /** The interval of the lines that show how far a run is, in milliseconds. */
 const PROGRESS_MS = 30_000;
 
@@ -79,9 +81,9 @@ async function main(): Promise<void> {
     const words = [...run.command, ...run.tests].map((word) => word.replace("REPORT", `${file}.xml`));
     const status = await spawned(words, { ...env, ...run.env }, `${file}.log`);
     clearInterval(progress);
-    const outcome = outcomeOf(run, status, `${file}.xml`);
-    // The lanes run at the same time: the lines of a run are printed together.
     const log = fs.readFileSync(`${file}.log`, "utf8");
+    const outcome = outcomeOf(run, status, `${file}.xml`, log);
+    // The lanes run at the same time: the lines of a run are printed together.
     print(outcome, isVerbose ? log : skips(log), (performance.now() - started) / 1000);
     return outcome;
   };
@@ -104,9 +106,12 @@ async function main(): Promise<void> {
     };
     await Promise.all([lane(), lane()]);
     for (const { run, failedFiles } of outcomes) {
-      const tests = [...new Set(failedFiles.flatMap((file) => testFilesOf(file, run.files)))];
-      if (tests.length === 0 || tests.length > MAX_FLAKY) continue;
-      again.set(run, await execute({ ...run, name: `${run.name}, again`, tests }));
+      const found = failedFiles.map((file) => testFilesOf(file, run.files));
+      const files = [...new Set(found.flat())];
+      if (files.length === 0 || files.length > MAX_FLAKY || found.some(({ length }) => length === 0)) {
+        continue;
+      }
+      again.set(run, await execute({ ...run, name: `${run.name}, again`, files, tests: files }));
     }
   } finally {
     end();
@@ -134,12 +139,14 @@ function summarize(outcomes: readonly Outcome[], again: ReadonlyMap<Run, Outcome
   let passed = 0;
   let failed = 0;
   let skipped = 0;
+  let flaky = 0;
   for (const outcome of outcomes) {
     const second = again.get(outcome.run);
     const hasRunAgain = second !== undefined && second.passed + second.failed > 0;
     const left = hasRunAgain ? Math.min(outcome.failed, second.failed) : outcome.failed;
     passed += outcome.passed + outcome.failed - left;
     failed += left;
+    flaky += outcome.failed - left;
     skipped += outcome.skipped;
     for (const failure of (left > 0 && hasRunAgain ? second : outcome).failures) {
       const verdict = left === 0 ? "flaky, passed when run again" : "failed";
@@ -147,7 +154,9 @@ function summarize(outcomes: readonly Outcome[], again: ReadonlyMap<Run, Outcome
       console.log(`\n${outcome.run.name}, ${verdict}: ${place}${failure.name}\n${failure.text}`);
     }
   }
-  console.log(`\n${passed} passed, ${failed} failed, ${skipped} skipped`);
+  console.log(
+    `\n${passed} passed, ${failed} failed, ${skipped} skipped${flaky > 0 ? `, ${flaky} flaky` : ""}`,
+  );
   process.exit(failed === 0 && passed > 0 ? 0 : 1);
 }
 
@@ -203,12 +212,27 @@ function spawned(command: readonly string[], env: Record<string, string>, log: s
   });
 }
 
-/** Reads the report of a runner. A runner that failed without a failed test counts as one failure. */
-function outcomeOf(run: Run, status: number, file: string): Outcome {
+/**
+ * Reads the report of a runner. A file without a test in it counts as a failure, for the reports leave out what failed outside of
+ * tests, such as an import.
+ */
+function outcomeOf(run: Run, status: number, file: string, log: string): Outcome {
   const report = readReport(fs.existsSync(file) ? fs.readFileSync(file, "utf8") : "");
-  if (status === 0 || report.failed > 0) return { ...report, run };
-  const failure = { file: "", name: run.command.join(" "), text: `it ended with status ${status}: see -v` };
-  return { ...report, run, failed: 1, failures: [failure] };
+  const reported = new Set([...report.files.keys()].flatMap((file) => testFilesOf(file, run.files)));
+  const silent = run.files.filter((file) => !reported.has(file));
+  const failures = silent.map((file) => ({ file, name: "no test of this file ran", text: "" }));
+  if (status !== 0 && report.failed + failures.length === 0) {
+    failures.push({ file: "", name: run.command.join(" "), text: `it ended with status ${status}` });
+  }
+  const last = failures.at(-1);
+  if (last !== undefined) last.text += log.split("\n").slice(-LOG_LINES).join("\n");
+  return {
+    ...report,
+    run,
+    failed: report.failed + failures.length,
+    failures: [...report.failures, ...failures],
+    failedFiles: [...report.failedFiles, ...silent],
+  };
 }
 
 await main();

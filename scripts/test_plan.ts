@@ -104,7 +104,7 @@ const DENO_TEST = [process.execPath, "test", "-A", "--no-check", "--parallel", "
 
 /**
  * The runs, of which two run at a time: the library waits more than it computes, the command line computes more than it
- * waits. Faults are tested in the binary, for their time; `deno task test fault` on Deno and Bun, too.
+ * waits. Faults take long, so they are tested in the binary; `deno task test fault` tests them on Deno and Bun, too.
  *
  * @param bun the path of Bun
  * @param scratch a folder for modules
@@ -151,8 +151,9 @@ export function plan({ onlyBun, hasRepeats, folders }: Wanted, bun: string, scra
   onDeno("command line, deno", pick(programs, BINARY_ONLY, false), "deno");
   onDeno("command line, bun", pick(programs, ON_EACH_RUNTIME, true), "bun");
   onDeno("command line, node", pick(programs, ON_EACH_RUNTIME, true), "node");
-  if (hasRepeats) return runs;
-  for (const target of ["deno", "bun"]) onDeno(`faults, ${target}`, faults, target);
+  // Only on Deno can a process be started at the limit of processes.
+  onDeno("faults, deno", pick(faults, ["limits_test.ts"], true), "deno");
+  if (folders.length > 0) onDeno("faults, bun", faults, "bun");
   return runs;
 }
 

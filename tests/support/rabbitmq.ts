@@ -1,7 +1,7 @@
 /**
- * Starts a RabbitMQ on loopback with free ports and temporary folders; each test file has one for itself. In a run of all tests
- * files take turns with the nodes, because a start takes 8 s: MQCAT_RABBITMQ_POOL is a folder with a file for each node that
- * is free, and with the pipe `alive`, which is open as long as the run. MQCAT_AMQP_URL and MQCAT_AMQP_HTTP_URL name a
+ * Starts a RabbitMQ on loopback with free ports and temporary folders. A test file has it for itself, and leaves it to the next file
+ * of the same run of `deno task test`, because a start takes 8 s: MQCAT_RABBITMQ_POOL is a folder with a file for each node that is
+ * free, and with the pipe `alive`, whose end ends the nodes. MQCAT_AMQP_URL and MQCAT_AMQP_HTTP_URL name a
  * running RabbitMQ to use instead; MQCAT_STOMP_URL its STOMP plug-in.
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -42,8 +42,9 @@ export function rabbitMq(): Promise<RabbitMq> {
 
 /** Stops the broker; for `after`. */
 export async function stopRabbitMq(): Promise<void> {
-  await (await running)?.stop();
+  const started = running;
   running = undefined;
+  await (await started)?.stop();
 }
 
 /** Where a node listens. A running RabbitMQ that was named may be without the plug-ins. */
@@ -107,9 +108,12 @@ export class RabbitMq implements TestBroker {
     }
     if (pool === undefined) return await RabbitMq.#boot();
     const endpoints = taken();
-    return endpoints === undefined
-      ? await RabbitMq.#boot(fs.openSync(`${pool}/alive`, "r"))
-      : new RabbitMq(endpoints, RabbitMq.#return);
+    if (endpoints !== undefined) return new RabbitMq(endpoints, RabbitMq.#return);
+    // To open the pipe for reading only would wait for ever if the run was killed.
+    const both = fs.openSync(`${pool}/alive`, "r+");
+    const alive = fs.openSync(`${pool}/alive`, "r");
+    fs.closeSync(both);
+    return await RabbitMq.#boot(alive);
   }
 
   /** Makes a node of the pool as good as new, and gives it back. */
@@ -135,7 +139,7 @@ export class RabbitMq implements TestBroker {
       `mqtt.allow_anonymous = true`,
     ];
     fs.writeFileSync(dir.file("rabbitmq.conf"), `${config.join("\n")}\n`);
-    // A node of the pool outlives the run of tests that starts it.
+    // The pipe ends a node of the pool, which then removes its folder; what has the mark is killed before it can do that.
     const { MQCAT_TEST_RUN, ...environment } = process.env;
     const child = spawn("sh", ["-c", SCRIPT, "sh", dir.path], {
       detached: true,
@@ -178,25 +182,24 @@ export class RabbitMq implements TestBroker {
     return broker;
   }
 
-  /** Deletes all that tests may have left. */
+  /** Deletes all that tests may have left, but for retained messages of MQTT. @throws {Error} it cannot */
   async #clear(): Promise<void> {
     const names = async (path: string): Promise<string[]> =>
       ((await (await this.api(path)).json()) as { name: string }[]).map(({ name }) => name);
-    for (const name of await names("/users")) {
-      if (name !== "guest") {
-        await (await this.api(`/users/${encodeURIComponent(name)}`, "DELETE")).body?.cancel();
-      }
-    }
+    const remove = async (path: string, name: string) => {
+      const answer = await this.api(`${path}/${encodeURIComponent(name)}`, "DELETE");
+      await answer.body?.cancel();
+      if (!answer.ok) throw new Error(`RabbitMQ does not delete ${path}/${name}: status ${answer.status}`);
+    };
+    for (const name of await names("/users")) if (name !== "guest") await remove("/users", name);
     // That closes its connections, too.
-    for (const name of await names("/vhosts")) {
-      await (await this.api(`/vhosts/${encodeURIComponent(name)}`, "DELETE")).body?.cancel();
-    }
-    await this.addVhost("/");
+    for (const name of await names("/vhosts")) await remove("/vhosts", name);
     await waitFor(
       async () => (await names("/connections")).length === 0,
       BOOT_MS,
       "the end of all connections",
     );
+    await this.addVhost("/");
   }
 
   /** Sends a request to the HTTP API. */

@@ -4,4 +4,4 @@
  */
 import fc from "fast-check";
 
-fc.configureGlobal({ interruptAfterTimeLimit: 200 });
+fc.configureGlobal({ interruptAfterTimeLimit: 1000 });
