@@ -2,7 +2,7 @@
  * Runs the tests, and prints one line with the totals from the reports of the test runners:
  *
  *   deno task test                    the tests of the library on Deno, and of the program as a binary
- *   deno task test all                most of them again on the other runtimes, as CI does
+ *   deno task test all                many of them again on the other runtimes, as CI does
  *   deno task test unit property      only these folders of tests/, on all runtimes
  *   deno task test -v                 with all that the test runners print
  *   deno task test:bun                only the tests on Bun

@@ -8,39 +8,9 @@ import { importsOf } from "../tests/support/source_scan.ts";
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 /**
- * The tests of the command line that `all` does not repeat on Deno: their subject is words, formats, filters and examples, the
- * same on each runtime, or brokers, whose clients the tests of the library use on Deno and on Bun.
- */
-const BINARY_ONLY = [
-  "bridge_pairs_test.ts",
-  "bridge_test.ts",
-  "completion_test.ts",
-  "context_test.ts",
-  "docs_test.ts",
-  "format_test.ts",
-  "help_test.ts",
-  "json_test.ts",
-  "patterns_mqtt_test.ts",
-  "patterns_stomp_test.ts",
-  "probe_brokers_test.ts",
-  "probe_test.ts",
-  "publisher_id_test.ts",
-  "queue_rabbitmq_test.ts",
-  "queue_test.ts",
-  "replay_test.ts",
-  "rpc_mqtt_test.ts",
-  "rpc_stomp_test.ts",
-  "rpc_test.ts",
-  "spelling_test.ts",
-  "topic_test.ts",
-  "trace_test.ts",
-  "usage_test.ts",
-  "where_test.ts",
-  "wire_test.ts",
-];
-/**
- * The tests of the command line that `all` repeats on Bun, from the source, and on Node: streams, terminals, signals, files, child
- * processes, sockets and TLS, which each runtime has its own code for.
+ * The tests of the command line that `all` repeats on Deno, on Bun from the source, and on Node: streams, terminals, signals, files,
+ * child processes, sockets and TLS, which each runtime has its own code for. Words, formats and filters are the same on each
+ * runtime; the clients of brokers are tested with the library, on Deno and on Bun.
  */
 const ON_EACH_RUNTIME = [
   "conversation_test.ts",
@@ -49,14 +19,13 @@ const ON_EACH_RUNTIME = [
   "endpoints_test.ts",
   "errors_test.ts",
   "exec_test.ts",
-  "large_test.ts",
   "output_test.ts",
-  "patterns_amqp_test.ts",
   "pipeline_test.ts",
   "prompt_test.ts",
   "queue_serve_test.ts",
   "queue_stop_test.ts",
   "ready_test.ts",
+  "review_test.ts",
   "security_test.ts",
   "source_test.ts",
   "suspended_test.ts",
@@ -148,9 +117,9 @@ export function plan({ onlyBun, hasRepeats, folders }: Wanted, bun: string, scra
   onDeno("library on Deno", library);
   if (!hasRepeats && folders.length === 0) return runs;
   onBun("library on Bun", pick([...library, ...peers], DENO_ONLY, false));
-  onDeno("command line, deno", pick(programs, BINARY_ONLY, false), "deno");
-  onDeno("command line, bun", pick(programs, ON_EACH_RUNTIME, true), "bun");
-  onDeno("command line, node", pick(programs, ON_EACH_RUNTIME, true), "node");
+  for (const target of ["deno", "bun", "node"]) {
+    onDeno(`command line, ${target}`, pick(programs, ON_EACH_RUNTIME, true), target);
+  }
   // Only on Deno can a process be started at the limit of processes.
   onDeno("faults, deno", pick(faults, ["limits_test.ts"], true), "deno");
   if (folders.length > 0) onDeno("faults, bun", faults, "bun");
