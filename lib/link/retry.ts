@@ -38,6 +38,8 @@ export class Retry<C extends Connection> {
   readonly #onAway: (error: AwayError) => void;
   readonly #stop = new AbortController();
   readonly #finalUntil = { returned: 0, refused: 0 };
+  /** Whether the last answer was that messages must wait. */
+  #wasAway = false;
   #pause = FIRST_PAUSE_MS;
   /** The number of messages that were accepted before the last pause. */
   #acknowledged = 0;
@@ -77,9 +79,18 @@ export class Retry<C extends Connection> {
   /** Asks whether messages must wait; if not, the outcome is final for a while. */
   async mustWait(connection: C, rejection: Rejection): Promise<boolean> {
     const away = await answered(connection, this.#options.reconsider!(connection, rejection));
-    if (away === undefined) this.#finalUntil[rejection.outcome] = performance.now() + FINAL_MS;
-    else this.#onAway(away);
-    return away !== undefined;
+    if (away !== undefined) {
+      this.#wasAway = true;
+      this.#onAway(away);
+      return true;
+    }
+    if (this.#wasAway) {
+      // These messages may have come back before it was there again: what comes back once more is final.
+      this.#wasAway = false;
+      return true;
+    }
+    this.#finalUntil[rejection.outcome] = performance.now() + FINAL_MS;
+    return false;
   }
 
   /** Pauses, and looks whether messages can be published again. */

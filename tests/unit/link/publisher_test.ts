@@ -182,6 +182,26 @@ describe("publisher", () => {
     });
   });
 
+  it("reconsider - what came back before the end of an outage is published once more, and only then final", () => {
+    const answers = [new AwayError("away"), undefined, undefined];
+    return withPublisher(async (publisher, publishing) => {
+      const returned = () => {
+        publishing.events.onReturn(312, "no queue", () => true);
+        publishing.events.onConfirm(1, false, true);
+        publishing.events.onBatchEnd();
+      };
+      put(publisher, "a");
+      for (const times of [1, 2]) {
+        returned();
+        await waitFor(() => publishing.published[times]?.length === 1);
+        assert.deepEqual([publisher.returned, publisher.pending], [0, 1]);
+      }
+      returned();
+      await waitFor(() => publisher.returned === 1);
+      assert.deepEqual([publishing.published.length, answers.length, publisher.pending], [3, 0, 0]);
+    }, { reconsider: () => Promise.resolve(answers.shift()) });
+  });
+
   it("reconsider - a connection that is lost meanwhile publishes all unsettled messages on the next one", () =>
     withPublisher(async (publisher, publishing, connections) => {
       put(publisher, "a b");
