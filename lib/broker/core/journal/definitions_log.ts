@@ -134,7 +134,7 @@ export class DefinitionsLog {
     this.incomplete = this.damaged || end < bytes.length || records === 0;
     if (damaged > 0) {
       this.#report(`is damaged: ${damaged} bytes of definitions are lost`, keepAside(this.#file));
-    } else if (kind === "file" && records === 0 && bytes.length > SALT) {
+    } else if (mustExist === true && kind === "file" && records === 0 && bytes.length > SALT) {
       this.#report("has no valid record: the definitions in it are lost", keepAside(this.#file));
     } else if (records > 0 && (corrected || salt !== head)) {
       this.#report("was damaged: all definitions were recovered", keepAside(this.#file));
