@@ -315,7 +315,7 @@ export async function settled<T>(look: () => T, what: string): Promise<T> {
       if (now !== last) [last, since] = [now, performance.now()];
       return performance.now() - since > 500;
     },
-    PATIENCE,
+    2 * PATIENCE,
     what,
   );
   return last;

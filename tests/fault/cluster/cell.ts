@@ -8,7 +8,7 @@ import { type Command, type CommandName, COMMANDS, EXCHANGE, type Place } from "
 /** The maximum time for a command to end after a fault is over, in milliseconds. */
 const END_MS = 120_000;
 /** The maximum time that a command may take longer than its `-w`: to start, on a loaded machine. In milliseconds. */
-const SLACK_MS = 9000;
+const SLACK_MS = 20_000;
 /** Words that are false while the queue exists, is not full, and has messages. */
 const FALSE_WORDS = /there is no queue|does not exist|was deleted|is full|is empty/;
 /** The exit codes of commands whose queue is away for too long: timeout, refused, not everything was delivered. */
