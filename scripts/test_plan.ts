@@ -111,12 +111,13 @@ export function plan({ onlyBun, hasRepeats, folders }: Wanted, bun: string, scra
     return runs;
   }
   // Two run at a time, so the longest come first.
+  const repeats = hasRepeats || folders.length > 0;
   onDeno("command line, binary", programs, "binary");
+  if (repeats) onBun("library on Bun", pick([...library, ...peers], DENO_ONLY, false));
   onDeno("interop on Deno", peers);
   onDeno("faults, binary", faults, "binary");
   onDeno("library on Deno", library);
-  if (!hasRepeats && folders.length === 0) return runs;
-  onBun("library on Bun", pick([...library, ...peers], DENO_ONLY, false));
+  if (!repeats) return runs;
   for (const target of ["deno", "bun", "node"]) {
     onDeno(`command line, ${target}`, pick(programs, ON_EACH_RUNTIME, true), target);
   }
