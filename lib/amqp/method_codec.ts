@@ -121,7 +121,7 @@ export function writeMethod<Name extends MethodName>(
   at: number,
 ): number {
   at = writeUint32(target, at, SPECS[name].id);
-  /** The next bit of the last octet; 0 if there is none. */
+  /** The next free bit of the last octet; 0 if the next bit begins an octet. */
   let mask = 0;
   for (const [field, type] of SPECS[name].fields) {
     const value = (args as Args)[field];

@@ -58,11 +58,9 @@ interface Endpoints {
 /** The folder of the nodes that are free. */
 const pool = process.env["MQCAT_RABBITMQ_POOL"];
 
-/** Takes a node that is free. */
-function taken(): Endpoints | undefined {
-  for (
-    const name of pool === undefined ? [] : fs.readdirSync(pool).filter((name) => name.endsWith(".json"))
-  ) {
+/** Takes a node that is free. @param pool the folder of the free nodes */
+function taken(pool: string): Endpoints | undefined {
+  for (const name of fs.readdirSync(pool).filter((name) => name.endsWith(".json"))) {
     try {
       const endpoints = JSON.parse(fs.readFileSync(`${pool}/${name}`, "utf8"));
       fs.unlinkSync(`${pool}/${name}`);
@@ -107,7 +105,7 @@ export class RabbitMq implements TestBroker {
       return new RabbitMq({ port, http: MQCAT_AMQP_HTTP_URL, stomp: MQCAT_STOMP_URL }, async () => {});
     }
     if (pool === undefined) return await RabbitMq.#boot();
-    const endpoints = taken();
+    const endpoints = taken(pool);
     if (endpoints !== undefined) return new RabbitMq(endpoints, RabbitMq.#return);
     // To open the pipe for reading only would wait for ever if the run was killed.
     const both = fs.openSync(`${pool}/alive`, "r+");
@@ -140,13 +138,12 @@ export class RabbitMq implements TestBroker {
     ];
     fs.writeFileSync(dir.file("rabbitmq.conf"), `${config.join("\n")}\n`);
     // The pipe ends a node of the pool, which then removes its folder; what has the mark is killed before it can do that.
-    const { MQCAT_TEST_RUN, ...environment } = process.env;
+    const { MQCAT_TEST_RUN: _mark, ...environment } = process.env;
     const child = spawn("sh", ["-c", SCRIPT, "sh", dir.path], {
       detached: true,
       stdio: [alive ?? "pipe", "ignore", "ignore"],
       env: {
         ...environment,
-        ...(alive === undefined && MQCAT_TEST_RUN !== undefined ? { MQCAT_TEST_RUN } : {}),
         ERL_CRASH_DUMP: "/dev/null",
         HOME: dir.path,
         RABBITMQ_NODENAME: `mqcat${port}@localhost`,

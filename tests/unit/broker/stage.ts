@@ -1,4 +1,4 @@
-/** A broker for scripts of a client over AMQP, whose clock stands still, and what the client is told. */
+/** A broker whose clock only the test moves, and an AMQP client that records what it receives. */
 import { Broker } from "../../../lib/broker/server.ts";
 import type { BrokerOptions } from "../../../lib/broker/options.ts";
 import type { VirtualHost } from "../../../lib/broker/core/topology/vhost.ts";

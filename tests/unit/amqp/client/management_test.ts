@@ -167,7 +167,7 @@ describe("HTTP API of a broker", () => {
     ]);
   });
 
-  it("requests - a list that is none is not the API of a broker", async () => {
+  it("requests - an answer that is not a list does not come from the API of a broker", async () => {
     await serve(200, "{}", async (url) => {
       await assert.rejects(listQueues([`${url}/`, "http://u:p@b:1/c/"], broker!), {
         code: "ERR_HTTP_API",

@@ -230,7 +230,7 @@ describe("limits", () => {
     assert.deepEqual([said({ "max-queues": -5 }, "vhost"), said({}, "user")], ['{"max-queues":-5}', "{}"]);
   });
 
-  it("limits - a negative one is none", () => {
+  it("limits - a negative limit means no limit", () => {
     const limits = { a: -1, b: 0, c: 1 };
     assert.deepEqual([..."abcd"].map((name) => String(limitOf(limits, name))), [
       "Infinity",

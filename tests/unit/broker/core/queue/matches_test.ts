@@ -147,7 +147,7 @@ describe("filtered dispatch", () => {
     assert.equal(scene().dispatch.run(0), false);
   });
 
-  it("dispatch - a consumer without room is passed over, and one that drains ends", () => {
+  it("dispatch - a consumer without room is skipped, and one that drains ends", () => {
     const { dispatch, steps } = scene(["a", 9, { waits: false }], ["b", 1, { drain: true }], ["c", 0, {
       waits: false,
       drain: true,
