@@ -29,6 +29,8 @@ import { plan, type Run, testFilesOf, type Wanted } from "./test_plan.ts";
 import { readReport, type Report } from "./test_report.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
+/** The number of runs at the same time. That of the faults waits for nodes that start, most of the time. */
+const LANES = 3;
 /** The time limit of one run, in milliseconds. */
 const DEADLINE_MS = 20 * 60_000;
 /** More files with failures than this are no coincidence: they do not run again. */
@@ -104,7 +106,7 @@ async function main(): Promise<void> {
     const lane = async () => {
       for (let run = runs.shift(); run !== undefined; run = runs.shift()) outcomes.push(await execute(run));
     };
-    await Promise.all([lane(), lane()]);
+    await Promise.all(Array.from({ length: LANES }, lane));
     for (const { run, failedFiles } of outcomes) {
       const found = failedFiles.map((file) => testFilesOf(file, run.files));
       const files = [...new Set(found.flat())];

@@ -72,7 +72,7 @@ export interface Run {
 const DENO_TEST = [process.execPath, "test", "-A", "--no-check", "--parallel", "--junit-path=REPORT"];
 
 /**
- * The runs, of which two run at a time: the library waits more than it computes, the command line computes more than it
+ * The runs, of which a few run at a time: the library waits more than it computes, the command line computes more than it
  * waits. Faults take long, so they are tested in the binary; `deno task test fault` tests them on Deno and Bun, too.
  *
  * @param bun the path of Bun
@@ -110,12 +110,12 @@ export function plan({ onlyBun, hasRepeats, folders }: Wanted, bun: string, scra
     onDeno("command line, bun", [...programs, ...faults], "bun");
     return runs;
   }
-  // Two run at a time, so the longest come first.
+  // A few run at a time, so the longest come first.
   const repeats = hasRepeats || folders.length > 0;
   onDeno("command line, binary", programs, "binary");
+  onDeno("faults, binary", faults, "binary");
   if (repeats) onBun("library on Bun", pick([...library, ...peers], DENO_ONLY, false));
   onDeno("interop on Deno", peers);
-  onDeno("faults, binary", faults, "binary");
   onDeno("library on Deno", library);
   if (!repeats) return runs;
   for (const target of ["deno", "bun", "node"]) {

@@ -4,7 +4,8 @@ import fs from "node:fs";
 import { describe } from "node:test";
 import type { Report } from "../../cli/bench/report.ts";
 import { tempDir, waitFor } from "../support/helpers.ts";
-import { freePort, run, start, test } from "../support/mqcat.ts";
+import { run, start, test } from "../support/mqcat.ts";
+import { freePort } from "../support/ports.ts";
 
 /** Runs a benchmark that succeeds, and returns its record. */
 async function bench(...args: string[]): Promise<Report> {

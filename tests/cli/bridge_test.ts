@@ -7,7 +7,6 @@ import { installed, requirePeer, tempDir, waitFor } from "../support/helpers.ts"
 import {
   PATIENCE,
   type Program,
-  quietPort,
   readyFileOf,
   run,
   shell,
@@ -15,6 +14,7 @@ import {
   summaryOf,
   test as plainTest,
 } from "../support/mqcat.ts";
+import { freePort } from "../support/ports.ts";
 import { hasPika, pika } from "../support/pika.ts";
 import { framesOf, hasPyzmq, zmqReceiver, zmqSender } from "../support/pyzmq.ts";
 
@@ -388,7 +388,7 @@ describe("bridge", () => {
   plainTest("kill -9 of the bridge and of both brokers - nothing is lost", async () => {
     using dir = tempDir();
     const count = 20_000;
-    const [one, two] = [await quietPort(), await quietPort()];
+    const [one, two] = [await freePort(), await freePort()];
     const serve = async (port: number) => {
       const broker = start(["queue", "serve", `:${port}`, "--data", dir.file(`data-${port}`)]);
       await broker.readyEndpoint();

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe } from "node:test";
-import { freePort, run, start, summaryOf, test } from "../support/mqcat.ts";
+import { run, start, summaryOf, test } from "../support/mqcat.ts";
+import { freePort } from "../support/ports.ts";
 
 describe("-n", () => {
   test("pull, sub - end after N messages, and report the messages received after them", async () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe } from "node:test";
-import { bytesRead, freePort, type Program, run, settled, start, summaryOf, test } from "../support/mqcat.ts";
+import { bytesRead, type Program, run, settled, start, summaryOf, test } from "../support/mqcat.ts";
+import { freePort } from "../support/ports.ts";
 
 const lines = (count: number, length = 0) =>
   Array.from({ length: count }, (_, i) => `${i + 1}`.padEnd(length, ".") + "\n").join("");

@@ -3,7 +3,8 @@ import { Buffer } from "node:buffer";
 import fs from "node:fs";
 import { describe } from "node:test";
 import { tempDir } from "../support/helpers.ts";
-import { freePort, run, start, summaryOf, test, transfer } from "../support/mqcat.ts";
+import { run, start, summaryOf, test, transfer } from "../support/mqcat.ts";
+import { freePort } from "../support/ports.ts";
 
 const COMMANDS = ["pub", "sub", "push", "pull", "req", "rep"];
 const { version } = JSON.parse(fs.readFileSync(new URL("../../deno.json", import.meta.url), "utf8"));

@@ -18,7 +18,8 @@ import process from "node:process";
 import { after, describe } from "node:test";
 import { fileURLToPath } from "node:url";
 import { requirePeer, tempDir } from "../support/helpers.ts";
-import { Program, quietPort, run, shim, test } from "../support/mqcat.ts";
+import { Program, run, shim, test } from "../support/mqcat.ts";
+import { freePort } from "../support/ports.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** The time limit of one example, in milliseconds. */
@@ -118,7 +119,7 @@ function examplesOf(file: string): Example[] {
 async function isolator(script: string, dir: string): Promise<(text: string) => string> {
   const ports = new Map<string, number>();
   for (const [, port] of script.matchAll(/:(\d{4,5})\b/g)) {
-    if (!ports.has(port!)) ports.set(port!, await quietPort());
+    if (!ports.has(port!)) ports.set(port!, await freePort());
   }
   const unique = path.basename(dir);
   return (text) =>

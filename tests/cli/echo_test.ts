@@ -8,7 +8,8 @@ import process from "node:process";
 import { after, describe } from "node:test";
 import { requirePeer, tempDir } from "../support/helpers.ts";
 import { certificate } from "../support/stream_adapters.ts";
-import { freePort, Program, program, run, shell, start, summaryOf, test } from "../support/mqcat.ts";
+import { Program, program, run, shell, start, summaryOf, test } from "../support/mqcat.ts";
+import { freePort } from "../support/ports.ts";
 
 const dir = tempDir();
 after(() => dir.remove());

@@ -1,7 +1,8 @@
 /** The table "How commands end" of the README, row by row; req and rep are tested in request_test.ts. */
 import assert from "node:assert/strict";
 import { describe } from "node:test";
-import { freePort, run, start, summaryOf, test } from "../support/mqcat.ts";
+import { run, start, summaryOf, test } from "../support/mqcat.ts";
+import { freePort } from "../support/ports.ts";
 
 describe("the peer disconnects", () => {
   test("push - keeps its queue and continues with the next peer", async () => {

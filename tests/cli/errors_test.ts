@@ -5,7 +5,8 @@ import net from "node:net";
 import { after, before, describe } from "node:test";
 import { tempDir } from "../support/helpers.ts";
 import { certificate } from "../support/stream_adapters.ts";
-import { type Program, quietPort, run, shell, start, summaryOf, target, test } from "../support/mqcat.ts";
+import { type Program, run, shell, start, summaryOf, target, test } from "../support/mqcat.ts";
+import { freePort } from "../support/ports.ts";
 
 const dir = tempDir();
 let broker: Program;
@@ -23,7 +24,7 @@ before(async () => {
   silent = net.createServer((socket) => socket.on("error", () => {}));
   await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
   silentPort = (silent.address() as net.AddressInfo).port;
-  closedPort = await quietPort();
+  closedPort = await freePort();
   broker = start(["queue", "serve", ":0", "--memory", "--http", "127.0.0.1:0"]);
   amqp = await broker.readyEndpoint();
   http = (await broker.waitForStderr(/HTTP API on http:\/\/(\S+)\n/))[1]!;

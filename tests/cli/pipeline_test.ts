@@ -3,7 +3,8 @@ import { Buffer } from "node:buffer";
 import process from "node:process";
 import { describe } from "node:test";
 import { tempDir } from "../support/helpers.ts";
-import { freePort, run, start, test, through } from "../support/mqcat.ts";
+import { run, start, test, through } from "../support/mqcat.ts";
+import { freePort } from "../support/ports.ts";
 
 const both = [["push", "pull"], ["pub", "sub"]] as const;
 

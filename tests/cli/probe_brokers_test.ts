@@ -5,7 +5,8 @@ import fs from "node:fs";
 import net from "node:net";
 import { after, describe } from "node:test";
 import { requirePeer, tempDir, waitFor } from "../support/helpers.ts";
-import { freePort, run, start, test } from "../support/mqcat.ts";
+import { run, start, test } from "../support/mqcat.ts";
+import { freePort } from "../support/ports.ts";
 import { rabbitMq, stopRabbitMq, test as rabbit } from "../support/rabbitmq.ts";
 
 after(stopRabbitMq);

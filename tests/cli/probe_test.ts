@@ -7,7 +7,8 @@ import { describe } from "node:test";
 import { requirePeer, tempDir, waitFor } from "../support/helpers.ts";
 import { sharedPeer, test as libzmq } from "../support/zmq_peer.ts";
 import { certificate } from "../support/stream_adapters.ts";
-import { freePort, run, start, test } from "../support/mqcat.ts";
+import { run, start, test } from "../support/mqcat.ts";
+import { freePort } from "../support/ports.ts";
 
 /** The record of `probe -J`, and the exit code. */
 async function probe(

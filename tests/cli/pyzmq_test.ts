@@ -4,7 +4,8 @@ import { Buffer } from "node:buffer";
 import { spawnSync } from "node:child_process";
 import { describe } from "node:test";
 import { requirePeer, type TempDir, tempDir } from "../support/helpers.ts";
-import { freePort, PATIENCE, Program, start } from "../support/mqcat.ts";
+import { PATIENCE, Program, start } from "../support/mqcat.ts";
+import { freePort } from "../support/ports.ts";
 
 const PYTHON = "/usr/bin/python3";
 const it = requirePeer("pyzmq", spawnSync(PYTHON, ["-c", "import zmq"], { stdio: "ignore" }).status === 0);

@@ -4,7 +4,8 @@ import { Buffer } from "node:buffer";
 import fs from "node:fs";
 import { describe } from "node:test";
 import { tempDir, waitFor } from "../support/helpers.ts";
-import { freePort, run, start, test } from "../support/mqcat.ts";
+import { run, start, test } from "../support/mqcat.ts";
+import { freePort } from "../support/ports.ts";
 
 /** A recording with one message every N milliseconds. */
 function recording(bodies: readonly string[], step: number): string {

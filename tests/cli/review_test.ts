@@ -8,7 +8,6 @@ import { deadline, tempDir, waitFor } from "../support/helpers.ts";
 import { numbers, scoped, texts } from "../support/sockets.ts";
 import { bytes, command, greeting, rawListener } from "../support/raw_peer.ts";
 import {
-  freePort,
   PATIENCE,
   Program,
   program,
@@ -19,6 +18,7 @@ import {
   test,
   through,
 } from "../support/mqcat.ts";
+import { freePort } from "../support/ports.ts";
 
 const lines = (count: number) => numbers(count, 1).map((n) => `${n}\n`).join("");
 

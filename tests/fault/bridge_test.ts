@@ -10,7 +10,8 @@ import fs from "node:fs";
 import process from "node:process";
 import { after, describe } from "node:test";
 import { requirePeer, type TempDir, tempDir, waitFor } from "../support/helpers.ts";
-import { PATIENCE, Program, quietPort, readyFile, run, start } from "../support/mqcat.ts";
+import { PATIENCE, Program, readyFile, run, start } from "../support/mqcat.ts";
+import { freePort } from "../support/ports.ts";
 import { hasPyzmq } from "../support/pyzmq.ts";
 import { isInstalled, rabbitMq, stopRabbitMq } from "../support/rabbitmq.ts";
 
@@ -99,10 +100,10 @@ describe("bridge", () => {
     using dir = tempDir();
     const rabbit = await rabbitMq();
     const [zmq, amqp, mqtt, stomp] = [
-      await quietPort(),
-      await quietPort(),
-      await quietPort(),
-      await quietPort(),
+      await freePort(),
+      await freePort(),
+      await freePort(),
+      await freePort(),
     ];
     const received = new Received(dir);
     const running = new Map<string, Program>();

@@ -51,7 +51,13 @@ function test(name: string, body: () => Promise<void>): void {
       auditor = new Auditor(cluster);
       await auditor.mirror();
     }
-    await body();
+    try {
+      await body();
+    } catch (error) {
+      // The other tests need all nodes.
+      await cluster.mend().catch((reason) => console.error(reason));
+      throw error;
+    }
   });
 }
 
@@ -100,8 +106,8 @@ describe("cluster", () => {
     await put.waitForStderr(/queue 'home' is unavailable: its node 'mqcat_b_\d+@localhost' is down/);
     const [info, get, redrive, none] = await Promise.all([
       run(["queue", "info", "home", ...at("a")]),
-      run(["queue", "get", "home", "--drain", "-w", "1s", ...at("c")]),
-      run(["queue", "redrive", "home", "-w", "1s", ...at("c")]),
+      run(["queue", "get", "home", "--drain", "-w", "5s", ...at("c")]),
+      run(["queue", "redrive", "home", "-w", "5s", ...at("c")]),
       run(["queue", "put", "none", ...at("a")], { stdin: "1\n" }),
     ]);
     assert.deepEqual([info.code, get.code, redrive.code, none.code], [4, 3, 3, 1]);

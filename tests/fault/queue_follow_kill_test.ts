@@ -6,7 +6,8 @@ import assert from "node:assert/strict";
 import process from "node:process";
 import { describe } from "node:test";
 import { tempDir, waitFor } from "../support/helpers.ts";
-import { PATIENCE, type Program, quietPort, run, start, summaryOf, test } from "../support/mqcat.ts";
+import { PATIENCE, type Program, run, start, summaryOf, test } from "../support/mqcat.ts";
+import { freePort } from "../support/ports.ts";
 import { seeded } from "./queue_ledger.ts";
 
 const ROUNDS = Number(process.env["MQCAT_ROUNDS"] ?? 2);
@@ -20,7 +21,7 @@ describe("kill -9", () => {
     console.log(`move --follow: MQCAT_SEED=${SEED}`);
     const random = seeded(SEED);
     using dir = tempDir();
-    const [near, far] = [await quietPort(), await quietPort()];
+    const [near, far] = [await freePort(), await freePort()];
     const starts: Record<string, readonly string[]> = {
       near: ["queue", "serve", `:${near}`, "--data", dir.file("near")],
       far: ["queue", "serve", `:${far}`, "--data", dir.file("far")],

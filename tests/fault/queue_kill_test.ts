@@ -7,7 +7,8 @@ import fs from "node:fs";
 import process from "node:process";
 import { describe } from "node:test";
 import { tempDir, waitFor } from "../support/helpers.ts";
-import { PATIENCE, quietPort, run, start, summaryOf, test } from "../support/mqcat.ts";
+import { PATIENCE, run, start, summaryOf, test } from "../support/mqcat.ts";
+import { freePort } from "../support/ports.ts";
 import { Ledger, seeded } from "./queue_ledger.ts";
 
 /** Rounds of each mode on each target (Deno, Bun, binary). By default 54 rounds in total. */
@@ -70,7 +71,7 @@ describe("kill -9", () => {
   test("the broker of queue put and queue get - both continue with the next one, and every line arrives", async () => {
     using dir = tempDir();
     const random = seed("put and get");
-    const port = await quietPort();
+    const port = await freePort();
     const url = ["--url", `amqp://127.0.0.1:${port}`];
     const serve = async () => {
       const broker = start(["queue", "serve", `:${port}`, "--data", dir.file("data")]);

@@ -11,7 +11,8 @@ import { connectEcho } from "../../lib/echo/client.ts";
 import type { EchoClientOptions } from "../../lib/echo/client_types.ts";
 import { serveEcho } from "../../lib/echo/server.ts";
 import type { EchoServerOptions } from "../../lib/echo/server_types.ts";
-import { freePort, Program } from "../support/mqcat.ts";
+import { Program } from "../support/mqcat.ts";
+import { freePort } from "../support/ports.ts";
 import { deadline, requirePeer, tempDir } from "../support/helpers.ts";
 import { certificate } from "../support/stream_adapters.ts";
 

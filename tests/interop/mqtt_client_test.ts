@@ -13,7 +13,7 @@ import type { Inlet } from "../../lib/patterns/contract.ts";
 import { AmqpMapping } from "../../lib/patterns/mqtt/mapping.ts";
 import { subscribe } from "../../lib/patterns/mqtt/receive.ts";
 import { installed, requirePeer, type TempDir, tempDir, waitFor } from "../support/helpers.ts";
-import { freePort } from "../support/mqcat.ts";
+import { freePort } from "../support/ports.ts";
 import { isInstalled, Proxy, rabbitMq, stopRabbitMq } from "../support/rabbitmq.ts";
 
 const QOS = [0, 1, 2] as const;

@@ -40,10 +40,13 @@ export async function waitFor<T>(
 ): Promise<T> {
   const end = performance.now() + ms;
   for (let pause = 0;; pause = Math.min(50, pause + 2)) {
+    const began = performance.now();
     const value = await condition();
     if (value) return value;
-    if (performance.now() > end) throw new Error(`Waited ${ms} ms for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, pause));
+    const now = performance.now();
+    if (now > end) throw new Error(`Waited ${ms} ms for ${what}`);
+    // A condition that starts a program leaves the processor to what it waits for.
+    await new Promise((resolve) => setTimeout(resolve, Math.max(pause, now - began)));
   }
 }
 

@@ -9,7 +9,6 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { type ChildProcess, spawn } from "node:child_process";
 import fs from "node:fs";
-import net from "node:net";
 import os from "node:os";
 import process from "node:process";
 import { it } from "node:test";
@@ -334,32 +333,6 @@ export function residentBytes(pid: number): number {
 /** How many bytes a process has read so far, from all its descriptors. */
 export function bytesRead(pid: number): number {
   return Number(/^rchar: (\d+)/.exec(fs.readFileSync(`/proc/${pid}/io`, "utf8"))![1]);
-}
-
-/** A TCP port that is currently free, for a test in which the connecting end starts first. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer().once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as net.AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
-}
-
-/**
- * A free port below the range of ephemeral ports: no other process gets it by chance, and no connection uses it as its
- * source port.
- */
-export async function quietPort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000);
-    const free = await new Promise<boolean>((resolve) => {
-      const server = net.createServer().once("error", () => resolve(false));
-      server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
-    });
-    if (free) return port;
-  }
 }
 
 /** The JSON line of --summary, which is the last line of stderr. */

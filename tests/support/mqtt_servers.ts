@@ -3,7 +3,8 @@ import { spawn } from "node:child_process";
 import fs from "node:fs";
 import { Broker } from "../../lib/broker/server.ts";
 import { installed, tempDir, waitFor } from "./helpers.ts";
-import { freePort, PATIENCE } from "./mqcat.ts";
+import { PATIENCE } from "./mqcat.ts";
+import { freePort } from "./ports.ts";
 
 /** Whether mosquitto and its clients are installed. */
 export const hasMosquitto: boolean = installed("mosquitto") && installed("mosquitto_pub");

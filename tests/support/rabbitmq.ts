@@ -10,6 +10,7 @@ import fs from "node:fs";
 import net from "node:net";
 import process from "node:process";
 import { requirePeer, type TempDir, tempDir, waitFor } from "./helpers.ts";
+import { freePort } from "./ports.ts";
 import type { TestBroker } from "./brokers.ts";
 
 /** The path on Debian. The script on PATH would change the user. */
@@ -123,7 +124,9 @@ export class RabbitMq implements TestBroker {
   /** @param alive the pipe that ends with the run, for a node of the pool */
   static async #boot(alive?: number): Promise<RabbitMq> {
     const dir = tempDir();
-    const [port, httpPort, distPort, epmdPort, stompPort, mqttPort, streamPort] = await freePorts(7);
+    const [port, httpPort, distPort, epmdPort, stompPort, mqttPort, streamPort] = await Promise.all(
+      Array.from({ length: 7 }, freePort),
+    );
     fs.writeFileSync(dir.file("enabled_plugins"), `[${PLUGINS.join(",")}].\n`);
     const config = [
       `management.tcp.ip = 127.0.0.1`,
@@ -337,17 +340,4 @@ async function canConnect(url: string): Promise<void> {
   const socket = net.connect(Number(new URL(url).port), "127.0.0.1");
   await new Promise<void>((resolve, reject) => socket.once("connect", resolve).once("error", reject));
   socket.destroy();
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => net.createServer());
-  const ports = await Promise.all(
-    servers.map((server) =>
-      new Promise<number>((resolve) =>
-        server.listen(0, "127.0.0.1", () => resolve((server.address() as net.AddressInfo).port))
-      )
-    ),
-  );
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

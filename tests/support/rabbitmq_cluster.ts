@@ -7,7 +7,7 @@ import fs from "node:fs";
 import process from "node:process";
 import { promisify } from "node:util";
 import { type TempDir, tempDir, waitFor } from "./helpers.ts";
-import { quietPort } from "./mqcat.ts";
+import { freePort } from "./ports.ts";
 
 const SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 const CONTROL = "/usr/lib/rabbitmq/bin/rabbitmqctl";
@@ -44,9 +44,9 @@ export class RabbitMqCluster implements AsyncDisposable {
   static async start(): Promise<RabbitMqCluster> {
     const ports = new Map<NodeName, Ports>();
     for (const name of NAMES) {
-      ports.set(name, { amqp: await quietPort(), http: await quietPort(), dist: await quietPort() });
+      ports.set(name, { amqp: await freePort(), http: await freePort(), dist: await freePort() });
     }
-    const cluster = new RabbitMqCluster(await quietPort(), ports);
+    const cluster = new RabbitMqCluster(await freePort(), ports);
     try {
       await cluster.#boot();
     } catch (error) {
@@ -99,6 +99,13 @@ export class RabbitMqCluster implements AsyncDisposable {
     for (const name of names) this.#startNode(name);
     const members = NAMES.filter((name) => this.#groups.has(name));
     for (const name of names) await this.isMember(name, members);
+  }
+
+  /** Starts the nodes that do not run, and lets frozen ones continue. */
+  async mend(): Promise<void> {
+    const running = NAMES.filter((name) => this.#groups.has(name));
+    for (const name of running) this.resume(name);
+    await this.restart(...NAMES.filter((name) => !this.#groups.has(name)));
   }
 
   /** Runs `rabbitmqctl` at a node. */

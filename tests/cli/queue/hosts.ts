@@ -1,6 +1,7 @@
 /** Several hosts: the next one is used when one is away, and records name the one that serves. */
 import assert from "node:assert/strict";
-import { freePort, run } from "../../support/mqcat.ts";
+import { run } from "../../support/mqcat.ts";
+import { freePort } from "../../support/ports.ts";
 import { type QueueContext } from "./context.ts";
 
 export function hosts({ broker, queue, test, well }: QueueContext): void {

@@ -7,6 +7,7 @@ import { parseEndpoint } from "../../../lib/transport/endpoint.ts";
 import type { ByteStream } from "../../../lib/transport/stream.ts";
 import { connect, listen } from "../../../lib/transport/transport.ts";
 import { deadline, tempDir, TestPeer } from "../../support/helpers.ts";
+import { freePort } from "../../support/ports.ts";
 import { fillBacklog, frozenListener } from "./frozen_listener.ts";
 import { NEVER, runtimes } from "../../support/stream_adapters.ts";
 
@@ -29,13 +30,6 @@ async function roundTrip(text: string, dial = (bound: string) => bound): Promise
     await deadline(listener.close());
   }
   return listener.endpoint;
-}
-
-/** Returns a free port: it was bound a moment ago. */
-async function freePort(): Promise<number> {
-  const listener = await listen("tcp://127.0.0.1:0", ignore);
-  await listener.close();
-  return Number(listener.endpoint.split(":").at(-1));
 }
 
 const ipv6 = Object.values(os.networkInterfaces()).some((list) =>

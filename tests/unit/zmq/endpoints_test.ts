@@ -8,13 +8,8 @@ import { dirname } from "node:path";
 import { describe, it } from "node:test";
 import { AddressInUseError, EndpointError, Pull, Push } from "../../../mod.ts";
 import { deadline, waitFor } from "../../support/helpers.ts";
+import { freePort } from "../../support/ports.ts";
 import { inproc, SocketLog, texts } from "../../support/sockets.ts";
-
-/** A free port, found by binding and closing a socket. */
-async function freePort(): Promise<string> {
-  await using pull = new Pull();
-  return (await pull.bind(":0")).split(":").at(-1)!;
-}
 
 /** Sends one message through the pair. */
 async function passes(push: Push, pull: Pull, text: string): Promise<void> {

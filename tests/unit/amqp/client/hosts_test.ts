@@ -13,7 +13,7 @@ import type { LinkEvent, LinkOptions } from "../../../../lib/link/options.ts";
 import { issue, selfSigned } from "../../../support/certificates.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
 import { ANSWERS, type Script, serve } from "../../../support/scripted_broker.ts";
-import { freePort } from "../../../support/mqcat.ts";
+import { freePort } from "../../../support/ports.ts";
 
 /** What an HTTP API says about a queue, and the ports of its nodes. */
 let queue: object = {};
