@@ -210,6 +210,23 @@ const CASES: readonly Case[] = [
       there: ["00000001.ack.damaged-1", ...(crash ? [] : ["00000002.ack.damaged-1"])],
       gone: ["00000001.ack", "00000002.ack"],
     },
+    ...([
+      ["a head that is overwritten", (bytes) => bytes.fill(0, 0, 48)],
+      ["a head whose salt is damaged, and whose repetition is damaged", (bytes) => {
+        bytes[12]! ^= 1;
+        bytes[30]! ^= 1;
+      }],
+      ["a head whose repetition has another number", (bytes) => bytes[44]! ^= 4],
+    ] as [what: string, change: (bytes: Buffer) => void][]).map(([what, change]): Case => ({
+      what,
+      crash,
+      harm: (directory) => edit(`${directory}/00000002.log`, (bytes) => void change(bytes)),
+      problems: [
+        // Its own record counts, too.
+        `The segment 00000002.log is damaged: N bytes of messages are lost${KEPT} 00000002.log.damaged-1`,
+      ],
+      bodies: unharmed,
+    })),
     {
       what: "a directory in the place of an index",
       crash,
