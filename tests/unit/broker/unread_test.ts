@@ -49,7 +49,7 @@ const REASONS: readonly Reason[] = [
       channel.publish("", "q", new Uint8Array(LARGE));
       await waitFor(() => broker.core.bodies.crowded);
     },
-    async end(channel, other) {
+    async end(_channel, other) {
       for (let left = LARGE - 1000; left > 0; left -= 100_000) {
         other.peer.body(other.number, new Uint8Array(Math.min(left, 100_000)));
       }
