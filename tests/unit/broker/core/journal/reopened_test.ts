@@ -2,6 +2,7 @@
 import { Buffer } from "node:buffer";
 import assert from "node:assert/strict";
 import fs from "node:fs";
+import path from "node:path";
 import { describe, it } from "node:test";
 import type { JournalOptions } from "../../../../../lib/broker/core/journal/journal.ts";
 import { tempDir } from "../../../../support/helpers.ts";
@@ -240,24 +241,27 @@ const CASES: readonly Case[] = [
       bodies: unharmed,
       there: ["00000001.idx", "00000001.idx.damaged-1"],
     },
-    {
-      what: "many damaged messages in a segment with an index and a byte too many",
+    ...[10, 11].map((count): Case => ({
+      what: `${count} damaged messages in a segment with an index and a byte too many`,
       crash,
       harm: (directory) =>
         edit(`${directory}/00000002.log`, (bytes) => {
-          for (let i = 0; i < 12; i++) bytes[bytes.indexOf(`2/${i} `)]! ^= 1;
+          for (let i = 0; i < count; i++) bytes[bytes.indexOf(`2/${i} `)]! ^= 1;
           return Buffer.concat([bytes, Buffer.of(0)]);
         }),
       problems: [
         `The segment 00000002.log is damaged: N bytes of messages are lost, ${
           Array.from({ length: 10 }, (_, i) => `message ${i} of queue 'queue 2'`).join(", ")
-        }, and 2 more${KEPT} 00000002.log.damaged-1`,
+        }${count > 10 ? ", and 1 more" : ""}${KEPT} 00000002.log.damaged-1`,
+        // Four of them were acknowledged.
         ...(crash ? [] : [
-          "The file 00000002.log is N bytes longer than at the last clean stop: 8 messages of queue 'queue 2' are lost",
+          `The file 00000002.log is N bytes longer than at the last clean stop: ${
+            count - 4
+          } messages of queue 'queue 2' are lost`,
         ]),
       ],
-      bodies: [ONE, ["2/12", "2/13", ...LATER], BLANK],
-    },
+      bodies: [ONE, [...ALL_TWO.slice(count), ...LATER], BLANK],
+    })),
   ]),
   {
     what: "acknowledgements that cannot be read",
@@ -381,5 +385,60 @@ describe("data directory, reopened", () => {
     for (const copy of ["early", "late"]) {
       assert.deepEqual(start(dir.file(copy)), { bodies: [...unharmed, []], problems: [] }, copy);
     }
+  });
+
+  it("data directory - a repaired segment is on disk before it takes the place of the damaged one", () => {
+    using dir = tempDir();
+    const directory = dir.file("data");
+    make(directory);
+    edit(`${directory}/00000002.log`, (bytes) => void (bytes[0]! ^= 1));
+    const { openSync, fdatasyncSync, renameSync } = fs;
+    const paths = new Map<number, string>();
+    const steps: string[] = [];
+    Object.assign(fs, {
+      openSync: (file: string, flags: string, mode?: number) => {
+        const fd = openSync(file, flags, mode);
+        paths.set(fd, file);
+        return fd;
+      },
+      fdatasyncSync: (fd: number) => void steps.push(`sync ${path.basename(paths.get(fd)!)}`),
+      renameSync: (from: string, to: string) => {
+        steps.push(`rename ${path.basename(from)}`);
+        renameSync(from, to);
+      },
+    });
+    try {
+      start(directory);
+    } finally {
+      Object.assign(fs, { openSync, fdatasyncSync, renameSync });
+    }
+    assert.deepEqual(steps.slice(0, 2), ["sync 00000002.log.new", "rename 00000002.log.new"]);
+  });
+
+  it("data directory - a damaged segment that cannot be repaired is used as it is, and repaired at the next start", () => {
+    using dir = tempDir();
+    const directory = dir.file("data");
+    make(directory);
+    edit(`${directory}/00000002.log`, (bytes) => {
+      bytes[0]! ^= 1;
+      bytes[bytes.indexOf("2/3 ")]! ^= 1;
+    });
+    const { linkSync, copyFileSync } = fs;
+    const fail = () => {
+      throw new Error("no space");
+    };
+    Object.assign(fs, { linkSync: fail, copyFileSync: fail });
+    const bodies = [ONE, TWO.filter((body) => body !== "2/3"), BLANK, []];
+    try {
+      const { problems, bodies: found } = start(directory);
+      assert.deepEqual(found, bodies);
+      assert.equal(problems[0], "Cannot repair the segment 00000002.log: no space");
+    } finally {
+      Object.assign(fs, { linkSync, copyFileSync });
+    }
+    const { problems, bodies: found } = start(directory);
+    assert.deepEqual(found, bodies);
+    assert.match(problems[0]!, /^The segment 00000002\.log is damaged: .* kept as 00000002\.log\.damaged-1$/);
+    assert.deepEqual(start(directory), { bodies, problems: [] });
   });
 });
