@@ -171,6 +171,20 @@ describe("broker, dump and restore", () => {
     });
   });
 
+  it("a restored message counts with the size of its body", async () => {
+    await withBroker(async (broker, connect) => {
+      const connection = await connect();
+      const limits = { "x-max-length-bytes": 10, "x-overflow": "reject-publish" };
+      await declareQueue(connection, "q", { arguments: limits });
+      for (const body of ["12345", "67890"]) {
+        assert.equal(await restore(connection, "q", { body: bytes(body) }), "");
+      }
+      assert.equal(broker.core.vhosts.get("/")!.queues.get("q")!.lanes[0]!.sizeAt(1), 5);
+      assert.match(await restore(connection, "q", { body: bytes("1") }), /is full/);
+      await connection.close();
+    });
+  });
+
   it("permissions - a user can restore only what the user could route there", async () => {
     await withBroker(async (broker, connect) => {
       const guest = await connect();
