@@ -304,6 +304,15 @@ const CASES: readonly Case[] = [
     bodies: unsureOfFirst,
   },
   {
+    what: "a last segment whose end was being written",
+    crash: true,
+    harm: (directory) =>
+      fs.truncateSync(`${directory}/00000003.log`, fs.statSync(`${directory}/00000003.log`).size - 5),
+    problems: [],
+    bodies: [ONE.slice(0, -1), TWO.slice(0, -1), BLANK],
+    gone: ["00000003.log.damaged-1"],
+  },
+  {
     what: "a segment with a byte too many",
     crash: false,
     harm: (directory) => fs.appendFileSync(`${directory}/00000002.log`, "x"),
