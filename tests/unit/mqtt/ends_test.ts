@@ -22,6 +22,7 @@ import {
 } from "../../../lib/mqtt/packet_type.ts";
 import { type MqttProperties, PropertyWriter, writeProperties } from "../../../lib/mqtt/properties.ts";
 import type { Subscribe } from "../../../lib/mqtt/packets.ts";
+import { isText, readText } from "../../../lib/mqtt/text.ts";
 import { checkLogicalEnd } from "../../support/logical_end.ts";
 import { encodePackets, type Packet, readPacket } from "../../support/mqtt_packets.ts";
 
@@ -111,6 +112,49 @@ describe("MQTT readers", () => {
     for (const topic of [[0x61, 0x7f], [0xc3, 0xa9], [0x20, 0x7e]]) read(...topic)();
     for (const topic of [[0], [0x61, 0x80], [0xff], [0xc3], [0x23], [0x2b], [0x61, 0]]) {
       assert.throws(read(...topic), MqttError, String(topic));
+    }
+  });
+
+  it("texts - are UTF-8 as the platform knows it, without U+0000, wherever they begin and end", () => {
+    const platform = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+    // All bytes at which table 3-7 of Unicode changes, first and later in a character, and both sides of each.
+    const first = [0, 1, 0x41, 0x7f, 0x80, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee, 0xef, 0xf0, 0xf1]
+      .concat(0xf3, 0xf4, 0xf5, 0xff);
+    const later = [0, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xff];
+    let valid = 0;
+    const check = (...content: number[]) => {
+      const bytes = Uint8Array.of(0xc3, ...content, 0x80);
+      const end = bytes.length - 1;
+      let text: string | undefined;
+      try {
+        text = platform.decode(bytes.subarray(1, end));
+      } catch {
+        // It is not UTF-8.
+      }
+      const isValid = text?.includes("\0") === false;
+      assert.equal(isText(bytes, 1, end), isValid, content.join(" "));
+      if (!isValid) return;
+      valid++;
+      assert.equal(readText(bytes, 1, end), text);
+    };
+    check();
+    for (const a of first) {
+      check(a);
+      check(0x41, a);
+      for (const b of later) {
+        check(a, b);
+        check(0x41, a, b);
+        for (const c of later) {
+          check(a, b, c);
+          for (const d of later) check(a, b, c, d);
+        }
+      }
+    }
+    assert.ok(valid > 100);
+    // A byte order mark is a character as any other; long texts are read in another way than short ones.
+    for (let length = 28; length < 36; length++) {
+      check(...new TextEncoder().encode("\ufeff" + "x".repeat(length)));
+      check(...new TextEncoder().encode("x".repeat(length) + "\x7fé€😀"));
     }
   });
 
