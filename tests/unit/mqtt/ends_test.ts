@@ -27,7 +27,7 @@ import {
   writeProperties,
 } from "../../../lib/mqtt/properties.ts";
 import { PropertyScan } from "../../../lib/mqtt/property_scan.ts";
-import { PROPERTY, type PropertyKind } from "../../../lib/mqtt/property_table.ts";
+import { PROPERTY, type PropertyKind, type PropertyRow, WILL } from "../../../lib/mqtt/property_table.ts";
 import type { Subscribe } from "../../../lib/mqtt/packets.ts";
 import { isText, readText } from "../../../lib/mqtt/text.ts";
 import { checkLogicalEnd } from "../../support/logical_end.ts";
@@ -386,6 +386,25 @@ describe("MQTT readers", () => {
         }
       });
     }
+
+    it("packets and wills - have only their properties, and several only of those that may repeat", () => {
+      for (const row of Object.values(PROPERTY)) {
+        const { id, kind, packets, repeats = [] }: PropertyRow = row;
+        const one = [id, ...VALUES[kind].at(-1)![1]];
+        for (let packet = WILL; packet <= AUTH; packet++) {
+          const reasonOf = (content: readonly number[]): number => {
+            try {
+              readBlock(packet, content);
+            } catch (error) {
+              return (error as MqttError).reasonCode;
+            }
+            return 0;
+          };
+          const expected = [packets.includes(packet) ? 0 : 0x82, repeats.includes(packet) ? 0 : 0x82];
+          assert.deepEqual([reasonOf(one), reasonOf([...one, ...one])], expected, `${id} in ${packet}`);
+        }
+      }
+    });
 
     it("what is absent - has no text, the number -1, and no values", () => {
       const { scan } = readBlock(PUBLISH, [], [PROPERTY.contentType.id, 0, 0]);
