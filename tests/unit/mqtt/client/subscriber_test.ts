@@ -101,15 +101,16 @@ describe("MQTT subscriber", () => {
   it("acknowledge - a rejected message has a code; a requeued one stays unacknowledged, and delays no other", () =>
     withSubscriber({}, async (subscriber, connections, got) => {
       const [served] = connections;
-      for (const packetId of [1, 2, 3]) served!.publish("a", "m", { qos: 1, packetId });
-      await waitFor(() => got.length === 3);
+      for (const packetId of [1, 2, 3, 4]) served!.publish("a", "m", { qos: 1, packetId });
+      await waitFor(() => got.length === 4);
+      subscriber.nack(got[3]!, false);
       subscriber.nack(got[0]!, true);
       subscriber.nack(got[1]!, false);
       subscriber.ack(got[2]!, false);
       subscriber.flush();
-      await waitFor(() => idsOf(served!, PUBACK).length === 2);
+      await waitFor(() => idsOf(served!, PUBACK).length === 3);
       const found = packetsOf(served!, PUBACK).map(({ packetId, reasonCode }) => [packetId, reasonCode]);
-      assert.deepEqual(found, [[2, 0x80], [3, 0]]);
+      assert.deepEqual(found, [[2, 0x80], [3, 0], [4, 0x80]]);
     }));
 
   it("QoS 2 - a message is delivered once, whatever the server repeats", () =>
