@@ -286,6 +286,24 @@ describe("delivered marks", () => {
     assert.deepEqual(load(file)[1].marks, ["1 0 6", "1 0 77 one"]);
   });
 
+  it("write - any number of both kinds of marks at once, in a new file and at the end of one", () => {
+    using dir = tempDir();
+    for (const isNew of [true, false]) {
+      for (let count = 2; count < 200; count++) {
+        const file = dir.file(`${isNew} ${count}`);
+        if (!isNew) fs.writeFileSync(file, HEAD, "hex");
+        const [delivered] = load(file);
+        const singles = Math.floor(count / 2);
+        for (let queue = 1; queue <= count - singles; queue++) delivered.set(queue, 0, 5);
+        for (let seq = 0; seq < singles; seq++) delivered.add(1, 0, seq);
+        delivered.write();
+        delivered.close();
+        assert.equal(fs.statSync(file).size, 4 + 8 + 8 + 11 * (count + 1));
+        assert.equal(load(file)[1].marks.length, count);
+      }
+    }
+  });
+
   it("any changes, writes and restarts - the file has what was written", () => {
     const place = fc.record({
       queue: fc.constantFrom(1, 2, 2 ** 24, 2 ** 32 - 2),
