@@ -98,6 +98,17 @@ const CASES: [parts: Value[][], distinguished: string, common: string | undefine
     undefined,
   ],
   [[[[CN, "n".repeat(300)]]], `CN=${"n".repeat(300)}`, "n".repeat(300)],
+  // Not recorded: the characters next to those that are escaped byte by byte, and a "#" that does not come first.
+  [[[[O, "\x1f a !}#"]], [[CN, "c"]]], "CN=c,O=\\1F a !}#", "c"],
+  // Not recorded: a byte order mark belongs to the name.
+  [[[[CN, "\ufeffx"]]], "CN=\\EF\\BB\\BFx", "\ufeffx"],
+  // Not recorded: identifiers begin with two numbers in one, 0 to 39 below 0 and 1, and any number below 2.
+  [
+    ([[39, 1], [40, 1], [79, 1], [80, 1], [0x81, 0x34, 3], [0x88, 0x37, 0x81, 0]] as const)
+      .map((type): Value[] => [[type, "v"]]),
+    "2.999.128=v,2.100.3=v,2.0.1=v,1.39.1=v,1.0.1=v,0.39.1=v",
+    undefined,
+  ],
 ];
 
 describe("broker, names of certificates", () => {
@@ -109,6 +120,30 @@ describe("broker, names of certificates", () => {
       }
     });
   }
+
+  it("certificateName - a length has up to four bytes of its own", () => {
+    const value = [...new TextEncoder().encode("alice")];
+    const lengths: [length: number[], name: string | undefined][] = [
+      [[5], "alice"],
+      [[0x81, 5], "alice"],
+      [[0x82, 0, 5], "alice"],
+      [[0x83, 0, 0, 5], "alice"],
+      [[0x84, 0, 0, 0, 5], "alice"],
+      [[0x85, 0, 0, 0, 0, 5], undefined],
+      // The length is not known.
+      [[0x80], undefined],
+    ];
+    for (const [length, name] of lengths) {
+      const subject = der(0x31, der(0x30, der(6, CN), [UTF8, ...length, ...value]));
+      const before = [der(2, [1]), der(0x30), der(0x30), der(0x30)];
+      const whole = der(0x30, der(0x30, ...before, der(0x30, subject)));
+      assert.equal(certificateName(new Uint8Array(whole), "common_name"), name, length.join());
+    }
+    // An unknown length is not 128.
+    const long = der(0x31, der(0x30, der(6, CN), [UTF8, 0x80, ...new Uint8Array(128).fill(97)]));
+    const whole = der(0x30, der(0x30, der(2, [1]), der(0x30), der(0x30), der(0x30), der(0x30, long)));
+    assert.equal(certificateName(new Uint8Array(whole), "common_name"), undefined);
+  });
 
   it("certificateName - malformed text and bytes have no name", () => {
     const wrong: [string, Uint8Array][] = [
