@@ -14,4 +14,17 @@ describe("commands", () => {
       assert.equal(parseError(data), "x".repeat(Math.min(length, 255)) || "no reason given");
     }
   });
+
+  it("ERROR - the reason ends at its length, or where the frame does", () => {
+    const cases: [data: number[], reason: string][] = [
+      [[], "no reason given"],
+      [[0], "no reason given"],
+      [[3], "no reason given"],
+      [[0, 97], "no reason given"],
+      [[1, 97, 98, 99], "a"],
+      [[3, 97, 98, 99], "abc"],
+      [[200, 97, 98], "ab"],
+    ];
+    for (const [data, reason] of cases) assert.equal(parseError(Uint8Array.from(data)), reason);
+  });
 });
