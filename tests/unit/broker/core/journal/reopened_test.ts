@@ -381,6 +381,29 @@ describe("data directory, reopened", () => {
     });
   }
 
+  it("data directory - a start does not depend on the order of the names in the directory", () => {
+    for (const order of [1, -1]) {
+      using dir = tempDir();
+      const directory = dir.file("data");
+      make(directory);
+      const { readdirSync } = fs;
+      Object.assign(fs, {
+        readdirSync: (path: string) => readdirSync(path).sort((a, b) => a < b ? -order : order),
+      });
+      try {
+        const { bodies, problems } = start(directory, (model) => {
+          // They need another segment.
+          for (let i = 0; i < 10; i++) model.publish("after ".padEnd(200, "x"), [QUEUES[3]!]);
+        });
+        assert.deepEqual([bodies, problems], [[...unharmed, []], []]);
+        const after = Array.from({ length: 10 }, () => "after");
+        assert.deepEqual(start(directory), { bodies: [...unharmed, after], problems: [] });
+      } finally {
+        Object.assign(fs, { readdirSync });
+      }
+    }
+  });
+
   it("data directory - the acknowledgements of a renamed segment are not lost in a crash before they are written again", () => {
     using dir = tempDir();
     const directory = dir.file("data");
