@@ -206,6 +206,32 @@ describe("data directory, in use", () => {
     model.journal.close();
   });
 
+  it("failure - none is lost when neither the log nor some acknowledgements can be written", async () => {
+    using dir = tempDir();
+    using failing = new Failing();
+    const directory = dir.file("data");
+    const model = new JournalModel({ ...OPTIONS, directory });
+    const fill = () => {
+      for (let i = 0; i < 50; i++) model.publish(`${i} `.padEnd(200, "x"), [A]);
+    };
+    fill();
+    model.flush();
+    failing.pattern = /\.log$|0000002\.ack$/;
+    fill();
+    model.flush();
+    // Those of the newest segments come first.
+    for (let seq = 99; seq >= 0; seq--) if (seq % 3 === 0) model.settle(A, seq);
+    model.flush();
+    assert.match(model.journal.full!.message, /input\/output/);
+    failing.pattern = undefined;
+    await waitFor(() => model.journal.full === undefined);
+    copyFiles(directory, dir.file("copy"));
+    model.journal.close();
+    model.flushed = model.state;
+    model.afterCrash(dir.file("copy"));
+    model.journal.close();
+  });
+
   it("failure - acknowledgements of which some cannot be written are written later", async () => {
     for (const broken of [1, 2, 3]) {
       using dir = tempDir();

@@ -296,7 +296,7 @@ const CASES: readonly Case[] = [
   {
     what: "acknowledgements with something after the last record",
     crash: false,
-    harm: (directory) => fs.appendFileSync(`${directory}/00000001.ack`, "more"),
+    harm: (directory) => fs.appendFileSync(`${directory}/00000001.ack`, "x"),
     problems: [
       `The file 00000001.ack is damaged: ${SOME_AGAIN}${KEPT} 00000001.ack.damaged-1`,
       `The file 00000001.ack is N bytes longer than at the last clean stop: ${AGAIN}`,
