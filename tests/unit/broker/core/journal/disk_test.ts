@@ -273,6 +273,81 @@ describe("data directory, in use", () => {
     model.journal.close();
   });
 
+  it("sync - what is written during a sync is safe with the next one, and a new file with that of the directory", async () => {
+    using dir = tempDir();
+    const held: [what: string, end: () => void][] = [];
+    const { fdatasync, fsync } = fs;
+    const hold = (what: string, real: typeof fsync) => (fd: number, done: fs.NoParamCallback) =>
+      void held.push([what, () => real(fd, done)]);
+    using _held = replaced({ fdatasync: hold("log", fdatasync), fsync: hold("directory", fsync) });
+    let reports = 0;
+    const model = new JournalModel({ directory: dir.file("data"), onSynced: () => reports++ });
+    const { journal } = model;
+    const positions: number[] = [];
+    const write = () => {
+      model.publish("a", [A]);
+      model.flush();
+      positions.push(journal.position);
+    };
+    const end = () => held.splice(0, 1).forEach(([, end]) => end());
+    const waits = (...names: string[]) =>
+      waitFor(() => held.map(([what]) => what).sort().join() === names.join());
+    write();
+    await waits("directory", "log");
+    write();
+    write();
+    await waits("directory", "log");
+    end();
+    // The other of the two is still running.
+    write();
+    assert.deepEqual([reports, journal.syncedPosition, held.length], [0, 0, 1]);
+    end();
+    await waits("log");
+    assert.deepEqual([reports, journal.syncedPosition], [1, positions[0]]);
+    end();
+    await waitFor(() => reports === 2);
+    assert.deepEqual([journal.syncedPosition, held.length], [positions[3], 0]);
+    journal.close();
+  });
+
+  it("sync - a stop during a sync syncs everything, and closes the files", async () => {
+    using dir = tempDir();
+    const open = new Set<number>();
+    const held: (() => void)[] = [];
+    const { openSync, closeSync, fdatasync } = fs;
+    const model = new JournalModel({ ...OPTIONS, sync: "confirm", directory: dir.file("data") });
+    {
+      using _files = replaced({
+        openSync: (file: string, flags: string, mode?: number) => {
+          const fd = openSync(file, flags, mode);
+          open.add(fd);
+          return fd;
+        },
+        closeSync: (fd: number) => {
+          open.delete(fd);
+          closeSync(fd);
+        },
+        fdatasync: (fd: number, done: fs.NoParamCallback) => void held.push(() => fdatasync(fd, done)),
+      });
+      for (let i = 0; i < 40; i++) model.publish("x".repeat(200), [A]);
+      model.flush();
+      for (let i = 0; i < 40; i++) model.publish("x".repeat(200), [A]);
+      model.flush();
+      const { length } = held;
+      assert.ok(length > 1, `${length} files`);
+      model.journal.close();
+      assert.equal(model.journal.syncedPosition, model.journal.position);
+      // The files of the running sync are needed until it ends.
+      assert.ok(open.size > 0);
+      for (const end of held) end();
+      await waitFor(() => open.size === 0);
+      assert.equal(held.length, length);
+    }
+    model.flushed = model.state;
+    model.afterCrash(dir.file("data"));
+    model.journal.close();
+  });
+
   it("sync - the mode flush makes none, and interval makes one when many segments wait for it", async () => {
     const modes: [sync: SyncMode, segments: number, isSynced: boolean][] = [
       ["flush", 40, false],
