@@ -148,4 +148,23 @@ describe("broker, unread input", () => {
       await broker.close();
     }
   });
+
+  it("unread - a connection is closing until the client has answered", async () => {
+    const broker = await Broker.open();
+    try {
+      const peer = await Peer.open(await broker.listen("amqp://127.0.0.1:0"));
+      const [connection] = broker.connections;
+      assert.equal(connection!.state, "running");
+      peer.pause();
+      // A channel that is not open.
+      peer.use(7).send("queue.declare", { queue: "q" });
+      await waitFor(() => connection!.state === "closing");
+      assert.equal(broker.connections.size, 1);
+      peer.resume();
+      await peer.ended();
+      await waitFor(() => broker.connections.size === 0);
+    } finally {
+      await broker.close();
+    }
+  });
 });

@@ -275,6 +275,14 @@ const CASES: readonly Case[] = [
     gone: ["00000002.ack"],
   },
   {
+    what: "acknowledgements that cannot be read, as if they were being written",
+    crash: true,
+    harm: (directory) => edit(`${directory}/00000002.ack`, (bytes) => void bytes.fill(1)),
+    problems: [],
+    bodies: [ONE, [...ALL_TWO, ...LATER], BLANK],
+    gone: ["00000002.ack.damaged-1"],
+  },
+  {
     what: "acknowledgements that were being written",
     crash: true,
     harm: (directory, firstAcks) =>
@@ -380,6 +388,23 @@ describe("data directory, reopened", () => {
       assert.deepEqual(start(directory), { bodies: [[...one!, "after"], ...others, []], problems: ignored });
     });
   }
+
+  it("data directory - an incomplete acknowledgement is cut off before others follow", () => {
+    using dir = tempDir();
+    const directory = dir.file("data");
+    const firstAcks = make(directory, true);
+    fs.truncateSync(`${directory}/00000001.ack`, firstAcks + 7);
+    const bodies = [ONE.filter((body) => body !== "1/7"), TWO, BLANK, []];
+    const settle = (model: JournalModel) => {
+      const lane = model.lanes.get(FIRST)!;
+      for (const seq of [6, 7]) {
+        model.journal.settle(lane.segmentAt(seq), FIRST, 3, seq, lane.sizeAt(seq));
+        lane.remove(seq);
+      }
+    };
+    assert.deepEqual(start(directory, settle).problems, []);
+    assert.deepEqual(start(directory), { bodies, problems: [] });
+  });
 
   it("data directory - a start does not depend on the order of the names in the directory", () => {
     for (const order of [1, -1]) {
