@@ -2,62 +2,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { LimitError } from "../../../lib/errors.ts";
-import { Batch } from "../../../lib/zmtp/batch.ts";
-import type { ZmtpConnection } from "../../../lib/zmtp/connection.ts";
-import { Outbox, type OutboxLimits } from "../../../lib/zmtp/outbox.ts";
+import { utf8 } from "../../../lib/zmtp/bytes.ts";
 import { Inbox } from "../../../lib/zmq/incoming/inbox.ts";
 import { FanOut, type FanOutOptions } from "../../../lib/zmq/outgoing/fan_out.ts";
 import { RoundRobin } from "../../../lib/zmq/outgoing/round_robin.ts";
 import { FakeTime } from "../../support/fake_time.ts";
-
-const utf8 = (text: string) => new TextEncoder().encode(text);
-
-/** A batch with a message for each word, whose frames are separated by a slash. */
-function batchOf(text: string): Batch {
-  return Batch.ofMessages(text.split(" ").map((message) => message.split("/").map(utf8)));
-}
-
-/** A connection whose writes stay in progress until `drain`. */
-class FakePeer {
-  readonly remote: string;
-  readonly outbox: Outbox;
-  progress = 0;
-  refusal: Error | undefined;
-  readonly #writes: string[] = [];
-
-  constructor(remote: string, limits: OutboxLimits = { messages: 10, bytes: Infinity }) {
-    this.remote = remote;
-    this.outbox = new Outbox(limits, (bytes) => void this.#writes.push(messagesIn(bytes)));
-  }
-
-  refuse(error: Error): void {
-    this.refusal = error;
-  }
-
-  reclaim(): Batch {
-    return this.outbox.reclaim(0);
-  }
-
-  get connection(): ZmtpConnection {
-    return this as unknown as ZmtpConnection;
-  }
-
-  /** The system takes everything. @returns the messages */
-  drain(): string {
-    while (!this.outbox.empty) this.outbox.onDrain();
-    return this.#writes.splice(0).join(" ");
-  }
-}
-
-/** The messages in encoded frames of at most 255 bytes. */
-function messagesIn(bytes: Uint8Array): string {
-  let text = "";
-  for (let at = 0; at < bytes.length;) {
-    const [flags, length] = bytes.subarray(at, at + 2);
-    text += new TextDecoder().decode(bytes.subarray(at + 2, at += 2 + length!)) + (flags === 1 ? "/" : " ");
-  }
-  return text.trim();
-}
+import { batchOf, FakePeer } from "./fake_peer.ts";
 
 describe("inbox", () => {
   /** An inbox of texts, and what it did to its source. */
