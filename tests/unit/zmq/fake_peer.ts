@@ -48,6 +48,11 @@ export class FakePeer {
     return this as unknown as ZmtpConnection;
   }
 
+  /** The messages that are being written. */
+  get writing(): string {
+    return this.#writes.join(" ");
+  }
+
   /** The system takes everything. @returns the messages */
   drain(): string {
     while (!this.outbox.empty) this.outbox.onDrain();
