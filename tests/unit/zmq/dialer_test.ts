@@ -38,14 +38,17 @@ async function run(endings: readonly Ending[], retriesRefusal = false, random = 
   const original = { random: Math.random, now: performance.now };
   let ahead = 0;
   Math.random = () => random;
-  performance.now = () => original.now.call(performance) + ahead;
+  performance.now = () => 1e6 + ahead;
   let at = 0;
+  /** Whether the dialer says that the peer refused the connection before this one. */
+  const refusals: boolean[] = [];
   try {
     const dialer: Dialer = new Dialer(
       parseEndpoint(endpoint),
       options,
       (stream) => {
         stream.close();
+        refusals.push(dialer.refused);
         const ending = endings[at++];
         if (ending === undefined || "stops" in ending) dialer.stop();
         if (ending === LASTING) ahead += 1000;
@@ -54,6 +57,8 @@ async function run(endings: readonly Ending[], retriesRefusal = false, random = 
       retriesRefusal,
     );
     const failure = await deadline(dialer.done);
+    const before = [undefined, ...endings].slice(0, refusals.length);
+    assert.deepEqual(refusals, before.map((ending) => ending?.wasRefused === true));
     return [pauses, failure?.message ?? at];
   } finally {
     Math.random = original.random;
@@ -83,7 +88,7 @@ describe("dialer", () => {
   });
 
   it("pauses - at least half of each is certain", async () => {
-    const endings = Array(3).fill(failed(LOST));
+    const endings = Array<Ending>(3).fill(failed(LOST));
     assert.deepEqual(await run(endings, false, 0), [[1, 2, 4], 4]);
     assert.deepEqual(await run(endings, false, 0.5), [[2, 3, 6], 4]);
   });
