@@ -22,9 +22,14 @@ export class FakePeer {
   refusal: Error | undefined;
   readonly #writes: string[] = [];
 
-  constructor(remote: string, limits: OutboxLimits = { messages: 10, bytes: Infinity }, identity = "") {
+  constructor(
+    remote: string,
+    limits: OutboxLimits = { messages: 10, bytes: Infinity },
+    identity = "",
+    version = "3.1",
+  ) {
     this.remote = remote;
-    this.peer = { identity: utf8(identity), version: "3.1" };
+    this.peer = { identity: utf8(identity), version };
     this.outbox = new Outbox(limits, (bytes) => void this.#writes.push(messagesIn(bytes)));
   }
 
