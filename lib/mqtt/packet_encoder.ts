@@ -45,7 +45,7 @@ export class PacketEncoder {
    *
    * @param flags DUP 8, QoS 2 or 4, RETAIN 1
    * @param packetId 0 for QoS 0
-   * @param topic a buffer whose bytes `[topicStart, topicEnd)` are the topic name
+   * @param topic a buffer whose first `topicLength` bytes are the topic name
    * @param properties a buffer whose first `propertiesLength` bytes are encoded properties; not used before MQTT 5.0
    * @param payload a buffer whose bytes `[start, end)` are the payload
    * @throws {RangeError} the packet is over the limit of MQTT
@@ -54,8 +54,7 @@ export class PacketEncoder {
     flags: number,
     packetId: number,
     topic: Uint8Array,
-    topicStart: number,
-    topicEnd: number,
+    topicLength: number,
     properties: Uint8Array,
     propertiesLength: number,
     payload: Uint8Array,
@@ -65,14 +64,14 @@ export class PacketEncoder {
     const size = sizeofPublish(
       this.version,
       packetId > 0,
-      topicEnd - topicStart,
+      topicLength,
       propertiesLength,
       end - start,
     );
     let at = this.#begin(PUBLISH, flags, size);
     const target = this.out.bytes;
-    at = writeTwo(target, at, topicEnd - topicStart);
-    at = copyBytes(topic, topicStart, topicEnd, target, at);
+    at = writeTwo(target, at, topicLength);
+    at = copyBytes(topic, 0, topicLength, target, at);
     if (packetId > 0) at = writeTwo(target, at, packetId);
     if (this.version === 5) {
       at = writeVariable(target, at, propertiesLength);

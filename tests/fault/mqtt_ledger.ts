@@ -228,7 +228,7 @@ export class Publisher extends Client {
     new DataView(this.#payload.buffer).setUint32(0, number);
     const { length } = this.#payload;
     const flags = this.qos << 1 | (dup ? 8 : 0);
-    this.encoder.publish(flags, id, TOPIC, 0, TOPIC.length, NO_PROPERTIES, 0, this.#payload, 0, length);
+    this.encoder.publish(flags, id, TOPIC, TOPIC.length, NO_PROPERTIES, 0, this.#payload, 0, length);
   }
 }
 

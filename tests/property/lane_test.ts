@@ -310,6 +310,198 @@ describe("lane", () => {
     pair.check();
   });
 
+  /** Lanes with a few live messages, whose location is (7, 10 * seq), size seq % 5 and expiry 0 or 1000 + seq. */
+  const shapes: [shape: string, seqs: number[], lane: () => Lane][] = [
+    ["of one chunk", [0, 1, 4], () => {
+      const lane = new Lane();
+      for (let seq = 0; seq < 5; seq++) lane.push(7, 10 * seq, seq % 5, seq % 2 === 0 ? 0 : 1000 + seq);
+      assert.ok(lane.remove(2));
+      lane.removeRange(3, 3);
+      return lane;
+    }],
+    ["after a gap", [50, 51, 20_000, 20_001], () => {
+      const lane = new Lane();
+      for (const seq of [50, 51, 20_000, 20_001]) {
+        lane.skipTo(seq);
+        assert.equal(lane.push(7, 10 * seq, seq % 5, seq % 2 === 0 ? 0 : 1000 + seq), seq);
+      }
+      return lane;
+    }],
+    ["of sparse chunks", [0, 1, 8191, 8192, 16_385, 60_000], () => {
+      const lane = new Lane();
+      const live = [0, 1, 8191, 8192, 16_385, 60_000];
+      for (let seq = 0; seq <= 60_000; seq++) {
+        lane.push(7, 10 * seq, seq % 5, seq % 2 === 0 ? 0 : 1000 + seq);
+        if (!live.includes(seq)) assert.ok(lane.remove(seq));
+      }
+      return lane;
+    }],
+    ["that was restored", [3, 12, 9000, 9001], () => {
+      const lane = new Lane();
+      for (const seq of [9000, 3, 9001, 12]) {
+        lane.restore(seq, 7, 10 * seq, seq % 5, seq % 2 === 0 ? 0 : 1000 + seq);
+      }
+      return lane;
+    }],
+  ];
+  for (const [shape, seqs, build] of shapes) {
+    it(`lane ${shape} - knows its messages, and no others`, () => {
+      const lane = build();
+      const last = seqs.at(-1)!;
+      const others = [2, 5, 49, 52, 100, 8190, 8193, 19_999, 20_002, 59_999, 60_001].filter((seq) =>
+        !seqs.includes(seq)
+      );
+      assert.deepEqual([lane.ready, lane.unacked, lane.nextSeq], [seqs.length, 0, last + 1]);
+      assert.deepEqual([lane.firstReady(), lane.first(), lane.nextLive(0)], [seqs[0], seqs[0], seqs[0]]);
+      const check = (gone: readonly number[]) => {
+        for (const seq of [...seqs, ...others]) {
+          const isLive = seqs.includes(seq) && !gone.includes(seq);
+          assert.equal(lane.isAt(seq, 7, 10 * seq), isLive, `${seq}`);
+          for (const [segment, offset] of [[6, 10 * seq], [7, 10 * seq + 1], [0, 0]] as const) {
+            assert.equal(lane.isAt(seq, segment, offset), false, `${seq}`);
+          }
+          assert.equal(lane.stateAt(seq) !== GONE, isLive, `${seq}`);
+          if (!isLive) continue;
+          assert.deepEqual(
+            [lane.segmentAt(seq), lane.offsetAt(seq), lane.sizeAt(seq), lane.expiryAt(seq)],
+            [7, 10 * seq, seq % 5, seq % 2 === 0 ? 0 : 1000 + seq],
+          );
+        }
+      };
+      check([]);
+      // What concerns messages that do not exist changes nothing.
+      for (const seq of others) {
+        lane.relocate(seq, 1, 1);
+        lane.keep(seq);
+        lane.markRedelivered(seq);
+        assert.deepEqual([lane.takeAt(seq), lane.giveBack(seq), lane.remove(seq)], [false, false, false]);
+        assert.equal(lane.isRedelivered(seq) && lane.stateAt(seq) !== GONE, false);
+      }
+      check([]);
+      for (const seq of seqs) {
+        const redelivered = () => seqs.map((seq) => lane.isRedelivered(seq));
+        const before = redelivered();
+        if (seq % 3 === 0) assert.equal(lane.restoreDeliveredOne(seq), true);
+        else lane.markRedelivered(seq);
+        assert.deepEqual(redelivered(), before.with(seqs.indexOf(seq), true));
+      }
+      check([]);
+      for (const seq of seqs) {
+        lane.keep(seq);
+        lane.relocate(seq, 8, seq);
+        assert.deepEqual([lane.expiryAt(seq), lane.isAt(seq, 8, seq), lane.isAt(seq, 7, 10 * seq)], [
+          0,
+          true,
+          false,
+        ]);
+        lane.relocate(seq, 7, 10 * seq);
+      }
+      // A message that is taken is still there; one that is removed is not.
+      assert.equal(lane.take(), seqs[0]);
+      assert.equal(lane.isAt(seqs[0]!, 7, 10 * seqs[0]!), true);
+      assert.deepEqual([lane.firstReady(), lane.nextLive(0)], [seqs[1], seqs[0]]);
+      assert.equal(lane.restoreDeliveredOne(last + 7), false);
+      assert.equal(lane.nextSeq, last + 8);
+      lane.removeRange(seqs[1]!, last - 1);
+      assert.deepEqual([lane.ready, lane.unacked, lane.firstReady()], [1, 1, last]);
+      assert.deepEqual([lane.readyBytes, lane.unackedBytes], [last % 5, seqs[0]! % 5]);
+      assert.equal(lane.isAt(seqs[1]!, 7, 10 * seqs[1]!), false);
+      assert.equal(lane.restoreDeliveredOne(seqs[1]!), false);
+      lane.removeRange(seqs[0]!, last);
+      assert.deepEqual([lane.ready, lane.unacked, lane.firstReady(), lane.first(), lane.nextLive(0)], [
+        0,
+        0,
+        -1,
+        -1,
+        -1,
+      ]);
+      assert.deepEqual([lane.readyBytes, lane.unackedBytes], [0, 0]);
+    });
+  }
+
+  it("lane - a message that is restored before those that were looked at is the first one", () => {
+    const lane = new Lane();
+    lane.restore(20_000, 1, 0, 1, 0);
+    lane.restore(20_005, 1, 0, 1, 0);
+    assert.equal(lane.first(), 20_000);
+    for (const seq of [20_003, 19_999, 500, 0]) {
+      lane.restore(seq, 1, 0, 1, 0);
+      assert.equal(lane.first(), Math.min(seq, 20_000));
+    }
+    assert.deepEqual(Array.from({ length: 7 }, () => lane.take()), [
+      0,
+      500,
+      19_999,
+      20_000,
+      20_003,
+      20_005,
+      -1,
+    ]);
+  });
+
+  it("lane - the later copy of a message has its location only, and the size of the first counts", () => {
+    const lane = new Lane();
+    lane.restore(5, 1, 10, 100, 77);
+    lane.restore(5, 2, 20, 999, 88);
+    lane.restore(6, 1, 30, 7, 0);
+    assert.deepEqual([lane.isAt(5, 2, 20), lane.expiryAt(5), lane.sizeAt(5)], [true, 77, 100]);
+    assert.deepEqual([lane.ready, lane.readyBytes, lane.expiryAt(6), lane.nextSeq], [2, 107, 0, 7]);
+  });
+
+  it("lane - a run of messages is restored as each of them would be, at every size and place", () => {
+    const counts = [1, 2, 7, 8, 9, 15, 16, 17, 63, 64, 65, 8176, 8191, 8192, 8193, 16_400];
+    for (const before of [0, 1, 8, 16, 20, 8190, 8192]) {
+      for (const gap of [0, 1, 9000]) {
+        for (const count of counts) {
+          const expires = (before + gap + count) % 3 === 0;
+          const [lane, each] = [new Lane(), new Lane()];
+          for (const one of [lane, each]) {
+            for (let seq = 0; seq < before; seq++) one.restore(seq, 1, seq, 1, seq % 2);
+          }
+          const offsets = Uint32Array.from({ length: count + 5 }, (_, i) => 1000 + i);
+          const sizes = Uint32Array.from({ length: count + 5 }, (_, i) => i % 7);
+          const expiries = expires
+            ? Float64Array.from({ length: count + 5 }, (_, i) => i)
+            : new Float64Array(0);
+          const first = before + gap;
+          lane.restoreRun(first, 9, offsets, sizes, expiries, 2, count + 2);
+          for (let i = 0; i < count; i++) {
+            each.restore(first + i, 9, offsets[i + 2]!, sizes[i + 2]!, expiries[i + 2] ?? 0);
+          }
+          const about = (one: Lane) => [one.ready, one.readyBytes, one.nextSeq, one.first()];
+          assert.deepEqual(about(lane), about(each));
+          for (const seq of [first - 1, first, first + 1, first + count - 1, first + count]) {
+            if (seq < 0) continue;
+            const at = (one: Lane) => [
+              one.stateAt(seq),
+              one.segmentAt(seq),
+              one.offsetAt(seq),
+              one.sizeAt(seq),
+              one.expiryAt(seq),
+            ];
+            if (each.stateAt(seq) === GONE) assert.equal(lane.stateAt(seq), GONE);
+            else assert.deepEqual(at(lane), at(each), `${before} ${gap} ${count}: ${seq}`);
+          }
+          let taken = 0;
+          while (lane.take() >= 0) taken++;
+          assert.equal(taken, before + count);
+        }
+      }
+    }
+  });
+
+  it("lane - the memory of expiries counts, until no message has one", () => {
+    const lane = new Lane();
+    for (let seq = 0; seq < 16; seq++) lane.push(1, seq, 1, 0);
+    assert.equal(lane.memory, 16 * 13);
+    lane.push(1, 16, 1, 99);
+    assert.equal(lane.memory, 64 * (13 + 8));
+    lane.removeRange(0, 16);
+    assert.equal(lane.memory, 64 * 13);
+    lane.push(1, 17, 1, 0);
+    assert.equal(lane.expiryAt(17), 0);
+  });
+
   it("lane - supports sequence numbers over 32 bits", () => {
     const pair = new Pair();
     pair.nextSeq = 2 ** 40;

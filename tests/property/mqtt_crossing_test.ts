@@ -51,7 +51,7 @@ function published(write: (into: PropertyWriter) => void, qos: number): PublishF
   const encoder = new PacketEncoder(new FrameBuffer());
   const topic = new TextEncoder().encode("t");
   const nothing = new Uint8Array(0);
-  encoder.publish(qos << 1, qos > 0 ? 1 : 0, topic, 0, 1, properties.bytes, properties.length, nothing, 0, 0);
+  encoder.publish(qos << 1, qos > 0 ? 1 : 0, topic, 1, properties.bytes, properties.length, nothing, 0, 0);
   const fields = new PublishFields();
   const decoder = new PacketDecoder({
     onPacket: (_type, flags, bytes, start, end) => fields.read(flags, bytes, start, end, 5),

@@ -94,7 +94,6 @@ export function writePacket(encoder: PacketEncoder, packet: Packet): void {
         flags,
         packetId,
         topic,
-        0,
         topic.length,
         bytes,
         length,

@@ -74,7 +74,6 @@ export class PacketPort implements Port {
       flags,
       id,
       topic,
-      0,
       topic.length,
       properties.bytes,
       properties.length,

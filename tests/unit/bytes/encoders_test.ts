@@ -94,9 +94,9 @@ const cases: readonly Case[] = [
     encoder.endPublish();
   }),
   mqtt("publish", (encoder) => {
-    encoder.publish(2, 9, body, 1, 7, Uint8Array.of(1, 5), 2, body, 4, 50);
+    encoder.publish(2, 9, body, 7, Uint8Array.of(1, 5), 2, body, 4, 50);
     encoder.version = 4;
-    encoder.publish(0, 0, body, 1, 7, Uint8Array.of(1, 5), 2, body, 0, 3);
+    encoder.publish(0, 0, body, 7, Uint8Array.of(1, 5), 2, body, 0, 3);
   }),
   mqtt("acknowledgements", (encoder) => {
     encoder.ack(PUBACK, 1);

@@ -20,8 +20,16 @@ import {
   UNSUBACK,
   UNSUBSCRIBE,
 } from "../../../lib/mqtt/packet_type.ts";
-import { type MqttProperties, PropertyWriter, writeProperties } from "../../../lib/mqtt/properties.ts";
+import {
+  type MqttProperties,
+  PropertyWriter,
+  readProperties,
+  writeProperties,
+} from "../../../lib/mqtt/properties.ts";
+import { PropertyScan } from "../../../lib/mqtt/property_scan.ts";
+import { PROPERTY, type PropertyKind, type PropertyRow, WILL } from "../../../lib/mqtt/property_table.ts";
 import type { Subscribe } from "../../../lib/mqtt/packets.ts";
+import { isText, readText } from "../../../lib/mqtt/text.ts";
 import { checkLogicalEnd } from "../../support/logical_end.ts";
 import { encodePackets, type Packet, readPacket } from "../../support/mqtt_packets.ts";
 
@@ -111,6 +119,49 @@ describe("MQTT readers", () => {
     for (const topic of [[0x61, 0x7f], [0xc3, 0xa9], [0x20, 0x7e]]) read(...topic)();
     for (const topic of [[0], [0x61, 0x80], [0xff], [0xc3], [0x23], [0x2b], [0x61, 0]]) {
       assert.throws(read(...topic), MqttError, String(topic));
+    }
+  });
+
+  it("texts - are UTF-8 as the platform knows it, without U+0000, wherever they begin and end", () => {
+    const platform = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+    // All bytes at which table 3-7 of Unicode changes, first and later in a character, and both sides of each.
+    const first = [0, 1, 0x41, 0x7f, 0x80, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee, 0xef, 0xf0, 0xf1]
+      .concat(0xf3, 0xf4, 0xf5, 0xff);
+    const later = [0, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xff];
+    let valid = 0;
+    const check = (...content: number[]) => {
+      const bytes = Uint8Array.of(0xc3, ...content, 0x80);
+      const end = bytes.length - 1;
+      let text: string | undefined;
+      try {
+        text = platform.decode(bytes.subarray(1, end));
+      } catch {
+        // It is not UTF-8.
+      }
+      const isValid = text?.includes("\0") === false;
+      assert.equal(isText(bytes, 1, end), isValid, content.join(" "));
+      if (!isValid) return;
+      valid++;
+      assert.equal(readText(bytes, 1, end), text);
+    };
+    check();
+    for (const a of first) {
+      check(a);
+      check(0x41, a);
+      for (const b of later) {
+        check(a, b);
+        check(0x41, a, b);
+        for (const c of later) {
+          check(a, b, c);
+          for (const d of later) check(a, b, c, d);
+        }
+      }
+    }
+    assert.ok(valid > 100);
+    // A byte order mark is a character as any other; long texts are read in another way than short ones.
+    for (let length = 28; length < 36; length++) {
+      check(...new TextEncoder().encode("\ufeff" + "x".repeat(length)));
+      check(...new TextEncoder().encode("x".repeat(length) + "\x7fé€😀"));
     }
   });
 
@@ -270,5 +321,135 @@ describe("MQTT readers", () => {
     assert.throws(write({ subscriptionIdentifiers: [268_435_456] }), RangeError);
     write({ correlationData: new Uint8Array(65_535) })();
     assert.throws(write({ correlationData: new Uint8Array(65_536) }), RangeError);
+  });
+
+  describe("properties", () => {
+    const utf8 = new TextEncoder();
+    const withLength = (content: Uint8Array) => [content.length >> 8, content.length & 255, ...content];
+    // The second byte of a length must not be taken for a part of the text: 35 and 43 are the wildcards.
+    const texts = ["x", "é", ...[35, 43, 127, 128, 255, 256, 300].map((length) => "t".repeat(length))];
+    const pairs = ["", ...texts].flatMap((
+      name,
+    ): [string, string][] => [[name, ""], [name, "v"], ["k", name]]);
+    /** Values of each kind, and their bytes. */
+    const VALUES: Readonly<Record<PropertyKind, readonly [value: unknown, bytes: readonly number[]][]>> = {
+      byte: [[0, [0]], [1, [1]]],
+      two: [[0x0102, [1, 2]], [0xfffe, [0xff, 0xfe]]],
+      four: [[0x01020304, [1, 2, 3, 4]], [0xfffefdfc, [0xff, 0xfe, 0xfd, 0xfc]]],
+      variable: [
+        [[1], [1]],
+        [[127], [0x7f]],
+        [[128], [0x80, 1]],
+        [[16_383], [0xff, 0x7f]],
+        [[16_384], [0x80, 0x80, 1]],
+        [[2_097_152], [0x80, 0x80, 0x80, 1]],
+        [[268_435_455], [0xff, 0xff, 0xff, 0x7f]],
+      ],
+      text: ["", ...texts].map((text) => [text, withLength(utf8.encode(text))]),
+      binary: ["", ...texts, "\0"].map((text) => {
+        const bytes = utf8.encode(text);
+        return [bytes, withLength(bytes)];
+      }),
+      pair: pairs.map((pair) => [[pair], pair.flatMap((text) => withLength(utf8.encode(text)))]),
+    };
+    /** Reads a block of properties between other bytes. */
+    const readBlock = (packet: number, content: readonly number[], after: readonly number[] = []) => {
+      const length = writeVariable(new Uint8Array(4), 0, content.length);
+      const bytes = new Uint8Array(2 + length + content.length + after.length);
+      writeVariable(bytes, 2, content.length);
+      bytes.set([...content, ...after], 2 + length);
+      const scan = new PropertyScan();
+      assert.equal(scan.read(packet, bytes, 2, bytes.length), bytes.length - after.length);
+      const { properties, end } = readProperties(packet, bytes, 2, bytes.length);
+      assert.equal(end, bytes.length - after.length);
+      return { scan, properties };
+    };
+
+    for (const [name, { id, kind, packets }] of Object.entries(PROPERTY)) {
+      it(`${name} - is read as it is written, and is refused as truncated when its block ends before it`, () => {
+        for (const [value, bytes] of VALUES[kind]) {
+          if (id === PROPERTY.responseTopic.id && value === "") continue;
+          const { properties, scan } = readBlock(packets[0], [id, ...bytes], [0, 0, 0]);
+          assert.deepEqual(properties, { [name]: value });
+          const writer = new PropertyWriter();
+          writeProperties(properties, writer);
+          assert.deepEqual(writer.bytes.slice(0, writer.length), Uint8Array.of(id, ...bytes));
+          assert.deepEqual([scan.has(id), scan.isEmpty], [true, false]);
+          if (kind === "text") assert.equal(scan.text(id), value);
+          if (kind === "variable") assert.equal(scan.number(id), (value as number[])[0]);
+          if (typeof value === "number") assert.equal(scan.number(id), value);
+          for (let cut = 0; cut < bytes.length; cut++) {
+            const wrong = () =>
+              readBlock(packets[0], [id, ...bytes.slice(0, cut)], [...bytes.slice(cut), 0, 0]);
+            assert.throws(wrong, { name: "MqttError", reasonCode: 0x81 }, `${bytes} to ${cut}`);
+          }
+        }
+      });
+    }
+
+    it("packets and wills - have only their properties, and several only of those that may repeat", () => {
+      for (const row of Object.values(PROPERTY)) {
+        const { id, kind, packets, repeats = [] }: PropertyRow = row;
+        const one = [id, ...VALUES[kind].at(-1)![1]];
+        for (let packet = WILL; packet <= AUTH; packet++) {
+          const reasonOf = (content: readonly number[]): number => {
+            try {
+              readBlock(packet, content);
+            } catch (error) {
+              return (error as MqttError).reasonCode;
+            }
+            return 0;
+          };
+          const expected = [packets.includes(packet) ? 0 : 0x82, repeats.includes(packet) ? 0 : 0x82];
+          assert.deepEqual([reasonOf(one), reasonOf([...one, ...one])], expected, `${id} in ${packet}`);
+        }
+      }
+    });
+
+    it("what is absent - has no text, the number -1, and no values", () => {
+      const { scan } = readBlock(PUBLISH, [], [PROPERTY.contentType.id, 0, 0]);
+      assert.deepEqual([scan.isEmpty, scan.text(3), scan.number(1), scan.has(1)], [
+        true,
+        undefined,
+        -1,
+        false,
+      ]);
+      scan.each(38, () => assert.fail());
+    });
+
+    it("refused - an integer of five bytes, texts that are not UTF-8, wildcards, and values beyond the limits", () => {
+      const cases: [content: number[], reasonCode: number][] = [
+        [[11, 0x80, 0x80, 0x80, 0x80, 1], 0x81],
+        [[11, 0xff, 0xff, 0xff, 0xff, 0], 0x81],
+        [[11, 0], 0x82],
+        [[11, 0x80, 0], 0x82],
+        [[1, 2], 0x82],
+        [[3, 0, 1, 0], 0x81],
+        [[3, 0, 2, 0x61, 0xc3], 0x81],
+        [[38, 0, 1, 0, 0, 1, 0x61], 0x81],
+        [[38, 0, 1, 0x61, 0, 1, 0], 0x81],
+        [[38, 0, 1, 0x61, 0, 2, 0x61, 0xff], 0x81],
+        [[38, 0, 1, 0x61, 0, 2, 0xff, 0x61], 0x81],
+        ...["#", "+", "#a", "a#", "+/a", "a/+", ""].map((topic): [number[], number] => [
+          [8, ...withLength(utf8.encode(topic))],
+          0x82,
+        ]),
+        // A property after it, so that the packet does not end with the wrong one.
+        [[3, 0, 9, 0x61, 38, 0, 0, 0, 0], 0x81],
+        [[43, 0], 0x81],
+        [[0, 0], 0x81],
+        [[255, 0], 0x81],
+        [[4, 0], 0x81],
+        [[36, 0], 0x82],
+        [[3, 0, 0, 3, 0, 0], 0x82],
+      ];
+      for (const [content, reasonCode] of cases) {
+        assert.throws(
+          () => readBlock(PUBLISH, content, [0x61, 0x61]),
+          { name: "MqttError", reasonCode },
+          `${content}`,
+        );
+      }
+    });
   });
 });

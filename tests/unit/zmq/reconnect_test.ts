@@ -92,6 +92,20 @@ describe("reconnect", () => {
     await listener.peers[0]!.untilGone();
   });
 
+  it("silence - a WebSocket server that does not answer is retried; the error has the time in seconds", async () => {
+    const log = new SocketLog();
+    await using listener = await rawListener();
+    await using push = new Push({
+      onEvent: log.onEvent,
+      handshakeTimeout: 60,
+      reconnect: { first: 2, longest: 4 },
+    });
+    push.connect(listener.endpoint.replace("tcp:", "ws:"));
+    const { error } = await log.until("retrying", 2);
+    assert.equal(error?.message, "no answer within 0.06 s");
+    await listener.peers[0]!.untilGone();
+  });
+
   it("restart - the socket reconnects and sends the queued messages, ten times", async () => {
     const log = new SocketLog();
     await using push = new Push({ onEvent: log.onEvent, reconnect: { first: 2, longest: 10 } });

@@ -14,7 +14,7 @@ import type { LaneLookup } from "./options.ts";
 
 const NAME = "manifest";
 /** The files that are listed. */
-const LISTED = /^(\d{8,10}\.(log|ack|idx)|delivered|definitions)$/;
+const LISTED = /^((\d{8}|[1-9]\d{8,9})\.(log|ack|idx)|delivered|definitions)$/;
 /** Files up to this size are listed with their sum, in bytes. */
 const SUMMED = 1024 * 1024;
 
@@ -169,8 +169,9 @@ export class Manifest {
     const told = new Map<number, number>();
     for (const [name, difference] of this.#differences) {
       if (isReportedByReader(name, difference)) continue;
-      const number = Number(/^(\d+)\./.exec(name)?.[1] ?? 0);
-      if (difference === "new" && number > 0 && !isRead(number)) continue;
+      const digits = /^(\d+)\./.exec(name)?.[1];
+      const number = Number(digits ?? 0);
+      if (difference === "new" && digits !== undefined && !isRead(number)) continue;
       const lost: [id: number, count: number][] = [];
       if (name === logName(number)) {
         for (const [key, count] of Object.entries(segments[number]?.live ?? {})) {

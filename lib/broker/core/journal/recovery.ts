@@ -273,12 +273,34 @@ class Recovery {
         remove(file);
         continue;
       }
-      for (const range of this.#readAcks(readIfThere(file), []).ranges) this.#applyRange(range);
+      let moved = false;
+      for (const range of this.#readAcks(readIfThere(file), []).ranges) {
+        moved = this.#moveAcks(range) || moved;
+        this.#applyRange(range);
+      }
+      // Not before they are written again: the next start finds that they have no effect.
+      if (moved) continue;
       // The log was deleted by this program, unless it could not be read now or the last clean stop left it.
       const number = Number(digits);
       if (logs.has(number) || manifest?.lists(logName(number)) === true) setAside(file);
       else remove(file);
     }
+  }
+
+  /**
+   * Notes the acknowledgements of messages in segments for the next write, because their own segment is gone: somebody
+   * renamed its log, for example.
+   *
+   * @returns whether there are any
+   */
+  #moveAcks({ queueId, lane: number, from, to }: AckRange): boolean {
+    const lane = this.#lane(queueId, number);
+    if (lane === null) return false;
+    const first = lane.nextLive(from);
+    for (let seq = first; seq >= 0 && seq <= to; seq = lane.nextLive(seq + 1)) {
+      addAck(this.#segments.get(lane.segmentAt(seq))!, queueId, number, seq);
+    }
+    return first >= 0 && first <= to;
   }
 
   /** Removes the messages that others replaced, and notes these acknowledgements for the next write. */

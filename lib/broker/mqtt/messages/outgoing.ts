@@ -96,7 +96,6 @@ export class OutgoingMessage {
       flags,
       packetId,
       this.#topic,
-      0,
       topicLength,
       properties.bytes,
       properties.length,

@@ -169,7 +169,6 @@ export class MqttSpace implements SessionSpace, WillSpace {
       flags,
       qos > 0 ? 1 : 0,
       name,
-      0,
       name.length,
       writer.bytes,
       writer.length,

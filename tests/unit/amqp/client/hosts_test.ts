@@ -7,7 +7,7 @@ import { Consumer } from "../../../../lib/amqp/client/consumer.ts";
 import { connectBroker } from "../../../../lib/amqp/client/link.ts";
 import { askFirst } from "../../../../lib/amqp/client/http_api.ts";
 import { type ClusterOptions, nearLeader } from "../../../../lib/amqp/client/near_leader.ts";
-import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
+import { type BrokerAddress, parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
 import { openBroker } from "../../../../lib/broker/open.ts";
 import type { LinkEvent, LinkOptions } from "../../../../lib/link/options.ts";
 import { issue, selfSigned } from "../../../support/certificates.ts";
@@ -47,8 +47,11 @@ describe("near the leader", () => {
 });
 
 /** The hosts of a URL in the order near the leader, and the words if it is not known. */
-async function ordered(url: string): Promise<[hosts: string[], words: string[]]> {
-  const brokers = parseAmqpUrl(url);
+function ordered(url: string): Promise<[hosts: string[], words: string[]]> {
+  return orderedOf(parseAmqpUrl(url));
+}
+
+async function orderedOf(brokers: readonly BrokerAddress[]): Promise<[hosts: string[], words: string[]]> {
   const words: string[] = [];
   const { port } = api.address() as AddressInfo;
   const { order } = nearLeader<LinkOptions & ClusterOptions>(brokers, "q", {
@@ -87,6 +90,17 @@ describe("hosts", () => {
     const [, [refused]] = await ordered("amqp://other:s3cret@a,b");
     assert.match(refused!, /refused user 'other'/);
     assert.doesNotMatch(refused!, /s3cret/);
+    // The login is that of the first host.
+    const [one, other] = [
+      ...parseAmqpUrl("amqp://me:s3cret@a.local"),
+      ...parseAmqpUrl("amqp://other@b.local"),
+    ];
+    queue = { leader: "rabbit@b.local" };
+    assert.deepEqual(await orderedOf([one!, other!]), [["b.local:5672", "a.local:5672"], []]);
+    assert.match((await orderedOf([other!, one!]))[1][0]!, /refused user 'other'/);
+    // A host at whose port the node does not listen is not the node.
+    listeners = [on("rabbit@a.local", 5672), on("rabbit@b.local", 1)];
+    assert.match((await ordered("amqp://me:s3cret@a.local,b.local"))[1][0]!, /not known which/);
   });
 
   it("HTTP API - a list of URLs; the error has the reason of each, and no password", async () => {

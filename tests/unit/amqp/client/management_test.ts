@@ -101,6 +101,27 @@ describe("HTTP API of a broker", () => {
     await assert.rejects(ask(404, "{}", "queues/%2F"), /found no virtual host '\/'$/);
   });
 
+  it("answers - a character that arrives in several parts is whole", async () => {
+    const { fetch } = globalThis;
+    const bytes = new TextEncoder().encode('{"a":"é€😀"}');
+    globalThis.fetch = () =>
+      Promise.resolve(
+        new Response(
+          new ReadableStream({
+            start(controller) {
+              for (const byte of bytes) controller.enqueue(Uint8Array.of(byte));
+              controller.close();
+            },
+          }),
+        ),
+      );
+    try {
+      assert.deepEqual(await askFirst(["http://localhost:1"], broker!, "overview"), { a: "é€😀" });
+    } finally {
+      globalThis.fetch = fetch;
+    }
+  });
+
   it("answers - a redirect is not followed, and no answer in time is a failure", async () => {
     const redirect = { location: "http://127.0.0.1:1/" };
     await serve(302, "", async (url) => {

@@ -297,6 +297,15 @@ describe("refusals of a broker", () => {
       connection.abort(new AmqpError(541, "x", { scope: "connection" }));
       await assert.rejects(queueArguments(connection, "q"), isAmqp(541));
     });
+    // The connection ends while the broker looks for the queue.
+    let asked: AmqpConnection | undefined;
+    await refusing("queue.declare", () => {
+      asked!.abort(new AmqpError(541, "x", { scope: "connection" }));
+      return undefined;
+    }, async (connection) => {
+      asked = connection;
+      await assert.rejects(queueArguments(connection, "q"), isAmqp(541));
+    });
   });
 
   it("declare - a queue is durable unless it is given; a difference is explained", async () => {

@@ -247,7 +247,6 @@ describe("MQTT client: sizes of messages", () => {
                 qos << 1,
                 qos,
                 topic,
-                0,
                 1,
                 properties,
                 version === 5 ? length : 0,

@@ -4,7 +4,15 @@ import { describe, it } from "node:test";
 import type { Envelope } from "../../../../lib/link/message.ts";
 import { MqttPublisher, type PublisherOptions } from "../../../../lib/mqtt/client/publisher.ts";
 import { parseMqttUrl } from "../../../../lib/mqtt/client/url.ts";
-import { CONNECT, DISCONNECT, PUBACK, PUBLISH, PUBREC, PUBREL } from "../../../../lib/mqtt/packet_type.ts";
+import {
+  CONNECT,
+  DISCONNECT,
+  PUBACK,
+  PUBCOMP,
+  PUBLISH,
+  PUBREC,
+  PUBREL,
+} from "../../../../lib/mqtt/packet_type.ts";
 import { waitFor } from "../../../support/helpers.ts";
 import {
   ackOf,
@@ -123,6 +131,46 @@ describe("MQTT publisher", () => {
       }, { qos, mandatory: true });
     }
   });
+
+  it("answers - those that belong to no message in that state change nothing, or are refused in words", () =>
+    withPublisher({
+      on: (_, packet) => packet.type === PUBLISH || packet.type === PUBREL,
+    }, async (publisher, connections) => {
+      const [served] = connections;
+      const { send } = served!;
+      publish(publisher, T, "a", "b", "c", "d");
+      await waitFor(() => published(served!).length === 4);
+      // No message has these identifiers; the highest ones are never used.
+      const unknown = [5, 16_384, 16_385, 65_535];
+      for (const id of unknown) send(ackOf(PUBACK, id), ackOf(PUBCOMP, id, 0x92), ackOf(PUBREC, id));
+      // The first message is released twice, and completed once; the answer to a PUBREL refuses nothing.
+      send(ackOf(PUBCOMP, 1), ackOf(PUBREC, 1), ackOf(PUBREC, 1, 0x10), ackOf(PUBACK, 1));
+      send(ackOf(PUBREC, 2, 0x97, "full"), ackOf(PUBREC, 4, 0x80));
+      const releases = () =>
+        packetsOf(served!, PUBREL).map(({ packetId, reasonCode }) => [packetId, reasonCode]);
+      const expected = [...unknown.map((id) => [id, 0x92]), [1, 0], [1, 0]];
+      await waitFor(() => releases().length >= expected.length);
+      assert.deepEqual(releases(), expected);
+      await waitFor(() => publisher.refused === 2);
+      assert.deepEqual([publisher.acknowledged, publisher.pending], [0, 2]);
+      send(ackOf(PUBCOMP, 1, 0x92), ackOf(PUBCOMP, 1));
+      await waitFor(() => publisher.acknowledged === 1);
+      assert.deepEqual([publisher.refused, publisher.returned, publisher.refusalReason], [
+        2,
+        0,
+        "0x97 (quota exceeded): full",
+      ]);
+      assert.equal(publisher.takenInOrder, 1);
+    }, { qos: 2 }));
+
+  it("answers - a packet that a publisher never gets ends the connection, and is answered in MQTT 5.0", () =>
+    withPublisher({}, async (publisher, connections) => {
+      connections[0]!.send(ackOf(PUBREL, 1));
+      await waitFor(() => publisher.failure !== undefined);
+      assert.match(publisher.failure!.message, /sent PUBREL to a publisher/);
+      const ends = packetsOf(connections[0]!, DISCONNECT);
+      assert.deepEqual(ends.map(({ reasonCode }) => reasonCode), [0x82]);
+    }));
 
   it("window - respects the receive maximum of the server", () => {
     const held: number[] = [];

@@ -101,15 +101,16 @@ describe("MQTT subscriber", () => {
   it("acknowledge - a rejected message has a code; a requeued one stays unacknowledged, and delays no other", () =>
     withSubscriber({}, async (subscriber, connections, got) => {
       const [served] = connections;
-      for (const packetId of [1, 2, 3]) served!.publish("a", "m", { qos: 1, packetId });
-      await waitFor(() => got.length === 3);
+      for (const packetId of [1, 2, 3, 4]) served!.publish("a", "m", { qos: 1, packetId });
+      await waitFor(() => got.length === 4);
+      subscriber.nack(got[3]!, false);
       subscriber.nack(got[0]!, true);
       subscriber.nack(got[1]!, false);
       subscriber.ack(got[2]!, false);
       subscriber.flush();
-      await waitFor(() => idsOf(served!, PUBACK).length === 2);
+      await waitFor(() => idsOf(served!, PUBACK).length === 3);
       const found = packetsOf(served!, PUBACK).map(({ packetId, reasonCode }) => [packetId, reasonCode]);
-      assert.deepEqual(found, [[2, 0x80], [3, 0]]);
+      assert.deepEqual(found, [[2, 0x80], [3, 0], [4, 0x80]]);
     }));
 
   it("QoS 2 - a message is delivered once, whatever the server repeats", () =>
@@ -161,11 +162,110 @@ describe("MQTT subscriber", () => {
         }
         await waitFor(() => got.length === 3);
         assert.deepEqual(got[2]!.text, "a m2 again");
+        await waitFor(() => idsOf(connections[1]!, PUBREC).length > 0);
         assert.deepEqual(idsOf(connections[1]!, PUBREC), [1]);
       },
       { sessionExpiry: 60 },
       [{ filter: "a", qos: 2 }],
     ));
+
+  it("QoS 2 - a rejection is the end of a message in MQTT 5.0; before that it is an acknowledgement", async () => {
+    for (const version of [5, 4] as const) {
+      await withSubscriber(
+        { on: (_, packet) => packet.type === PUBREC },
+        async (subscriber, connections, got) => {
+          const [served] = connections;
+          for (const packetId of [5, 6]) served!.publish("a", `m${packetId}`, { qos: 2, packetId });
+          await waitFor(() => got.length === 2);
+          subscriber.nack(got[0]!, false);
+          subscriber.ack(got[1]!, false);
+          subscriber.flush();
+          await waitFor(() => idsOf(served!, PUBREC).length === 2);
+          // The identifier of a rejected message is free in MQTT 5.0.
+          for (const packetId of [5, 6]) served!.publish("a", `n${packetId}`, { qos: 2, packetId });
+          served!.send(ackOf(PUBREL, 5), ackOf(PUBREL, 6));
+          await waitFor(() => idsOf(served!, PUBCOMP).length === 2);
+          const texts = got.map(({ text }) => text);
+          assert.deepEqual(texts, version === 5 ? ["a m5", "a m6", "a n5"] : ["a m5", "a m6"]);
+          const codes = (type: typeof PUBREC | typeof PUBCOMP) =>
+            packetsOf(served!, type).map(({ packetId, reasonCode }) => `${packetId} ${reasonCode}`);
+          assert.deepEqual(
+            codes(PUBREC),
+            version === 5 ? ["5 128", "6 0", "6 0"] : ["5 0", "6 0", "5 0", "6 0"],
+          );
+          assert.deepEqual(codes(PUBCOMP), version === 5 ? ["5 146", "6 0"] : ["5 0", "6 0"]);
+        },
+        { version },
+        [{ filter: "a", qos: 2 }],
+      );
+    }
+  });
+
+  it("QoS 2 - identifiers are new on the next connection if the server has lost the session", () =>
+    withSubscriber(
+      { on: (_, packet) => packet.type === PUBREC },
+      async (subscriber, connections, got) => {
+        for (const packetId of [1, 2]) connections[0]!.publish("a", `m${packetId}`, { qos: 2, packetId });
+        await waitFor(() => got.length === 2);
+        subscriber.ack(got[0]!, false);
+        subscriber.flush();
+        await waitFor(() => idsOf(connections[0]!, PUBREC).length === 1);
+        subscriber.abort(new Error("cut"));
+        await waitFor(() =>
+          connections[1] !== undefined && packetsOf(connections[1], SUBSCRIBE).length === 1
+        );
+        for (const packetId of [1, 2]) connections[1]!.publish("a", `n${packetId}`, { qos: 2, packetId });
+        await waitFor(() => got.length === 4);
+        assert.deepEqual(got.slice(2), [
+          { generation: 2, tag: 1, text: "a n1" },
+          { generation: 2, tag: 2, text: "a n2" },
+        ]);
+        // Receipts of the first connection mean nothing on the second.
+        subscriber.nack(got[1]!, false);
+        subscriber.nack(got[0]!, true);
+        subscriber.ack(got[1]!, true);
+        subscriber.ack(got[2]!, false);
+        subscriber.flush();
+        await waitFor(() => idsOf(connections[1]!, PUBREC).length === 1);
+        assert.deepEqual(
+          packetsOf(connections[1]!, PUBREC).map(({ packetId, reasonCode }) => [packetId, reasonCode]),
+          [
+            [1, 0],
+          ],
+        );
+      },
+      { sessionExpiry: 60 },
+      [{ filter: "a", qos: 2 }],
+    ));
+
+  it("batches - their end is reported once for each chunk that has messages", async () => {
+    let ends = 0;
+    await withSubscriber({}, async (subscriber, connections, got) => {
+      const [served] = connections;
+      assert.equal(ends, 0);
+      served!.socket.cork();
+      for (let i = 0; i < 3; i++) served!.publish("a/b", `${i}`);
+      served!.socket.uncork();
+      await waitFor(() => ends > 0);
+      assert.deepEqual([got.length, ends], [3, 1]);
+      // A chunk without messages has no end.
+      served!.send(ackOf(PUBREL, 7));
+      await waitFor(() => idsOf(served!, PUBCOMP).length === 1);
+      assert.equal(ends, 1);
+      served!.publish("a/b", "last");
+      await waitFor(() => ends === 2);
+      assert.equal(subscriber.failure, undefined);
+    }, { onBatchEnd: () => void ends++ });
+  });
+
+  it("a packet for publishers - ends the connection with an error in words", () =>
+    withSubscriber({}, async (subscriber, connections) => {
+      connections[0]!.send(ackOf(PUBACK, 1));
+      await waitFor(() => subscriber.failure !== undefined);
+      assert.match(subscriber.failure!.message, /sent PUBACK to a subscriber/);
+      await waitFor(() => packetsOf(connections[0]!, DISCONNECT).length === 1);
+      assert.equal(packetsOf(connections[0]!, DISCONNECT)[0]!.reasonCode, 0x82);
+    }));
 
   it("session - messages that follow the CONNACK at once are delivered", () =>
     withSubscriber(
@@ -210,6 +310,20 @@ describe("MQTT subscriber", () => {
       assert.equal(got.length, 1);
     }));
 
+  it("cancel - ends after its limit if the server does not answer, and no later connection subscribes", async () => {
+    await withSubscriber(
+      { on: (_, packet) => packet.type === UNSUBSCRIBE },
+      async (subscriber, connections) => {
+        await subscriber.cancel(1);
+        await waitFor(() => packetsOf(connections[0]!, UNSUBSCRIBE).length === 1);
+        // Further connections do not subscribe again.
+        subscriber.abort(new Error("cut"));
+        await waitFor(() => connections.length >= 3 && connections[1]!.socket.closed);
+        assert.deepEqual(connections.slice(1).flatMap((served) => packetsOf(served, SUBSCRIBE)), []);
+      },
+    );
+  });
+
   it("reconnect - subscribes again", () =>
     withSubscriber({}, async (subscriber, connections, got) => {
       connections[0]!.socket.destroy();
@@ -251,6 +365,23 @@ describe("MQTT subscriber", () => {
     const filters = [{ filter: "mine" }, { filter: "theirs" }];
     const refusal = { name: "RefusedError", message: /'theirs' \(0x87 \(not authorized\): secret\)/ };
     await assert.rejects(withSubscriber(script(0), async () => {}, {}, filters), refusal);
+    // An answer with too few codes refuses the others; MQTT 3.1.1 has return codes without words.
+    const short = (...codes: number[]): MqttScript => ({
+      on(served, packet) {
+        if (packet.type !== SUBSCRIBE) return false;
+        served.send({ type: SUBACK, value: { packetId: packet.value.packetId, properties: {}, codes } });
+        return true;
+      },
+    });
+    await assert.rejects(withSubscriber(short(2), async () => {}, {}, filters), {
+      name: "RefusedError",
+      message: "The server refused the subscription to 'theirs' (0x80 (unspecified))",
+    });
+    await assert.rejects(withSubscriber(short(0x80, 0), async () => {}, { version: 4 }, filters), {
+      name: "RefusedError",
+      message: "The server refused the subscription to 'mine' (return code 128)",
+    });
+    await withSubscriber(short(0x7f, 2), () => Promise.resolve(), {}, filters);
     await withSubscriber(
       script(1),
       async (subscriber, connections) => {
@@ -265,7 +396,16 @@ describe("MQTT subscriber", () => {
 
   it("shared - needs MQTT 5.0 and a server that has them; an invalid filter is refused at once", async () => {
     const shared = [{ filter: "$share/g/a/#" }];
-    await withSubscriber({}, () => Promise.resolve(), {}, shared);
+    // A shared subscription always has the own messages.
+    await withSubscriber(
+      {},
+      (_, connections) => {
+        const { requests } = packetsOf(connections[0]!, SUBSCRIBE)[0]!;
+        return Promise.resolve(assert.deepEqual(requests.map(({ noLocal }) => noLocal), [false, true]));
+      },
+      {},
+      [{ filter: "$share/g/a/#", noLocal: true }, { filter: "b", noLocal: true }],
+    );
     await assert.rejects(
       withSubscriber(
         { connack: () => ({ properties: { sharedSubscriptionAvailable: 0 } }) },

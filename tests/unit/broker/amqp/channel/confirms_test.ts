@@ -44,6 +44,18 @@ describe("confirms", () => {
     assert.deepEqual(told(encoder), ["ack 2"]);
   });
 
+  it("confirms - the publishes of a cycle wait until the last one of them is safe", () => {
+    for (const positions of [[100, 200], [0, 200, 0], [200, 100]]) {
+      const confirms = new Confirms();
+      const encoder = new FrameEncoder();
+      for (const position of positions) confirms.add(true, position);
+      assert.equal(confirms.send(encoder, 1, 199), true);
+      assert.deepEqual(told(encoder), []);
+      assert.equal(confirms.send(encoder, 1, 200), false);
+      assert.deepEqual(told(encoder), [`ack ${positions.length} multiple`]);
+    }
+  });
+
   it("confirms - cycles that become safe together are confirmed together", () => {
     const confirms = new Confirms();
     const encoder = new FrameEncoder();

@@ -91,6 +91,37 @@ describe("journal, power failure", () => {
     assert.deepEqual(stored(folder.file("killed")), { a: [], b: ALL.slice(50) });
   });
 
+  it("journal - copies that fill two segments are on disk before their original is deleted, sync flush", async () => {
+    for (let room = 90; room <= 270; room += 20) {
+      using folder = tempDir();
+      using power = new PowerFailure();
+      const directory = folder.file("data");
+      const model = new JournalModel({
+        directory,
+        sync: "flush",
+        segmentSize: 4096,
+        cacheSize: 0,
+        garbageSize: 2000,
+      });
+      const lane = model.lanes.get(A)!;
+      // A record takes 46 bytes more than its body. The first segment is full, the second one has some room left.
+      for (let i = 0; i < 42; i++) model.publish(`${i}`.padEnd(50, "x"), [A]);
+      model.publish("x".repeat(4048 - 46 - room), [B]);
+      assert.deepEqual([0, 41].map((seq) => lane.segmentAt(seq)), [1, 1]);
+      assert.equal(model.lanes.get(B)!.segmentAt(0), 2);
+      const kept = [38, 39, 40, 41];
+      for (let seq = 0; seq < 38; seq++) model.settle(A, seq);
+      await waitFor(() => {
+        model.flush();
+        return !fs.existsSync(`${directory}/00000001.log`);
+      });
+      power.copy(directory, folder.file("failed"));
+      model.check();
+      model.journal.close();
+      assert.deepEqual(stored(folder.file("failed")).a, kept, `${room} bytes of room`);
+    }
+  });
+
   for (const what of ["dead letter", "delayed message"] as const) {
     it(`broker - a ${what} is on disk before its original is acknowledged`, async () => {
       using folder = tempDir();

@@ -139,12 +139,16 @@ describe("filtered dispatch", () => {
     return { dispatch, steps };
   }
 
-  it("dispatch - in turn, until nobody finds a message", () => {
+  it("dispatch - in turn, until nobody finds a message; then nothing is left for later", async () => {
     const { dispatch, steps } = scene(["a", 1], ["b", 3], ["c", 2]);
     assert.equal(dispatch.run(0), true);
     assert.equal(steps.join(""), "abcbcb");
     assert.equal(dispatch.run(0), false);
     assert.equal(scene().dispatch.run(0), false);
+    let later = false;
+    setTimeout(() => later = true, 0);
+    await waitFor(() => later);
+    assert.equal(steps.includes("again"), false);
   });
 
   it("dispatch - a consumer without room is skipped, and one that drains ends", () => {

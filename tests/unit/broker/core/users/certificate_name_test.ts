@@ -98,6 +98,17 @@ const CASES: [parts: Value[][], distinguished: string, common: string | undefine
     undefined,
   ],
   [[[[CN, "n".repeat(300)]]], `CN=${"n".repeat(300)}`, "n".repeat(300)],
+  // Not recorded: the characters next to those that are escaped byte by byte, and a "#" that does not come first.
+  [[[[O, "\x1f a !}#"]], [[CN, "c"]]], "CN=c,O=\\1F a !}#", "c"],
+  // Not recorded: a byte order mark belongs to the name.
+  [[[[CN, "\ufeffx"]]], "CN=\\EF\\BB\\BFx", "\ufeffx"],
+  // Not recorded: identifiers begin with two numbers in one, 0 to 39 below 0 and 1, and any number below 2.
+  [
+    ([[39, 1], [40, 1], [79, 1], [80, 1], [0x81, 0x34, 3], [0x88, 0x37, 0x81, 0]] as const)
+      .map((type): Value[] => [[type, "v"]]),
+    "2.999.128=v,2.100.3=v,2.0.1=v,1.39.1=v,1.0.1=v,0.39.1=v",
+    undefined,
+  ],
 ];
 
 describe("broker, names of certificates", () => {
@@ -109,6 +120,30 @@ describe("broker, names of certificates", () => {
       }
     });
   }
+
+  it("certificateName - a length has up to four bytes of its own", () => {
+    const value = [...new TextEncoder().encode("alice")];
+    const lengths: [length: number[], name: string | undefined][] = [
+      [[5], "alice"],
+      [[0x81, 5], "alice"],
+      [[0x82, 0, 5], "alice"],
+      [[0x83, 0, 0, 5], "alice"],
+      [[0x84, 0, 0, 0, 5], "alice"],
+      [[0x85, 0, 0, 0, 0, 5], undefined],
+      // The length is not known.
+      [[0x80], undefined],
+    ];
+    for (const [length, name] of lengths) {
+      const subject = der(0x31, der(0x30, der(6, CN), [UTF8, ...length, ...value]));
+      const before = [der(2, [1]), der(0x30), der(0x30), der(0x30)];
+      const whole = der(0x30, der(0x30, ...before, der(0x30, subject)));
+      assert.equal(certificateName(new Uint8Array(whole), "common_name"), name, length.join());
+    }
+    // An unknown length is not 128.
+    const long = der(0x31, der(0x30, der(6, CN), [UTF8, 0x80, ...new Uint8Array(128).fill(97)]));
+    const whole = der(0x30, der(0x30, der(2, [1]), der(0x30), der(0x30), der(0x30), der(0x30, long)));
+    assert.equal(certificateName(new Uint8Array(whole), "common_name"), undefined);
+  });
 
   it("certificateName - malformed text and bytes have no name", () => {
     const wrong: [string, Uint8Array][] = [
@@ -127,6 +162,55 @@ describe("broker, names of certificates", () => {
       ],
     ];
     for (const [what, der] of wrong) assert.equal(certificateName(der, "common_name"), undefined, what);
+  });
+
+  it("certificateName - the length of an element takes one byte, or one to four more", () => {
+    const whole = certificate([[[CN, "n".repeat(100)]]]);
+    const content = whole.subarray(whole[1]! < 0x80 ? 2 : 2 + whole[1]! - 0x80);
+    assert.ok(content.length > 0x80 && content.length < 0x100);
+    for (let size = 0; size < 7; size++) {
+      const length = [
+        ...new Array<number>(Math.max(0, size - 1)).fill(0),
+        ...(size > 0 ? [content.length] : []),
+      ];
+      const der = Uint8Array.from([0x30, 0x80 + size, ...length, ...content]);
+      const expected = size >= 1 && size <= 4 ? "n".repeat(100) : undefined;
+      assert.equal(certificateName(der, "common_name"), expected, `${size}`);
+    }
+    // 127 bytes are the most that one byte tells.
+    for (const length of [118, 119, 120, 121, 122, 127, 128]) {
+      assert.equal(certificateName(certificate([[[CN, "n".repeat(length)]]]), "common_name")?.length, length);
+    }
+  });
+
+  it("certificateName - every kind of string, whole characters only, and identifiers of every size", () => {
+    for (const tag of [0x12, PRINTABLE, TELETEX, 0x16, 0x1a]) {
+      assert.equal(certificateName(certificate([[[CN, "12 ÿ", tag]]]), "common_name"), "12 ÿ", `${tag}`);
+    }
+    for (const tag of [0x04, 0x0b, 0x0d, 0x11, 0x15, 0x17, 0x19, 0x1b, 0x1d, 0x1f]) {
+      assert.equal(certificateName(certificate([[[CN, "12", tag]]]), "common_name"), undefined, `${tag}`);
+    }
+    for (let length = 0; length < 9; length++) {
+      for (const [tag, size] of [[BMP, 2], [UNIVERSAL, 4]] as const) {
+        const zeros = certificate([[[CN, "\0".repeat(length), PRINTABLE]]]);
+        // The value is the last but one element: its type, its length, its bytes.
+        zeros[zeros.length - 2 - length - 2] = tag;
+        const name = certificateName(zeros, "common_name");
+        assert.equal(name?.length, length % size === 0 ? length / size : undefined, `${tag} ${length}`);
+      }
+    }
+    const identifiers: [bytes: number[], name: string][] = [
+      [[0], "0.0"],
+      [[39], "0.39"],
+      [[40, 1], "1.0.1"],
+      [[79], "1.39"],
+      [[80, 0x7f], "2.0.127"],
+      [[0x78, 0x81, 0], "2.40.128"],
+      [[0x88, 0x37, 0xff, 0xff, 0x7f], "2.999.2097151"],
+    ];
+    for (const [bytes, name] of identifiers) {
+      assert.equal(certificateName(certificate([[[bytes, "v"]]]), "distinguished_name"), `${name}=v`);
+    }
   });
 
   it("certificateName - cut and changed certificates cause no exception", () => {

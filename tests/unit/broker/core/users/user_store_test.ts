@@ -151,6 +151,56 @@ describe("users, changes", () => {
     assert.deepEqual([...users.permissions()], [{ user: "jane", vhost: "/", ...permission }]);
   });
 
+  it("changes - each one, also an applied one, makes earlier checks void; what changes nothing does not", () => {
+    const told: string[] = [];
+    const users = new UserStore((change) => void told.push(change.type));
+    const permission = { write: "a", read: "b" };
+    const hashed = { name: "joe", passwordHash: "", hashing: "sha256", tags: [] } as const;
+    const steps: [act: () => unknown, told: string | undefined, isVoid: boolean][] = [
+      [() => users.put("jane", "a"), "user-put", true],
+      [() => users.put("jane", "a"), undefined, false],
+      [() => users.put("jane", "b"), "user-put", true],
+      [() => users.put("jane", "b", ["monitoring"]), "user-put", true],
+      [() => users.put("jane", "b", ["monitoring", "management"]), "user-put", true],
+      [() => users.put("jane", "", ["monitoring"]), "user-put", true],
+      [() => users.putHashed(hashed), "user-put", true],
+      [() => users.permit("jane", "/", ALL), "permission-put", true],
+      [() => users.permit("jane", "/", ALL), undefined, false],
+      [() => users.permit("jane", "/", { ...ALL, configure: "x" }), "permission-put", true],
+      [() => users.permit("jane", "/", { ...ALL, configure: "x", write: "x" }), "permission-put", true],
+      [() => users.permit("jane", "/", { configure: "x", write: "x", read: "x" }), "permission-put", true],
+      [() => users.permit("jane", "x", { configure: "x", write: "x", read: "x" }), "permission-put", true],
+      [() => users.forbid("joe", "/"), undefined, false],
+      [() => users.forbid("jane", "/"), "permission-removed", true],
+      [() => users.forbid("jane", "/"), undefined, false],
+      [() => users.permitTopics("jane", "/", "t", permission), "topic-permission-put", true],
+      [() => users.forbidTopics("jane", "/", "u"), undefined, false],
+      [() => users.forbidTopics("jane", "/", "t"), "topic-permission-removed", true],
+      [() => users.forbidTopics("jane", "/", "t"), undefined, false],
+      [() => users.forgetVhost("x"), undefined, true],
+      [() => users.remove("joe"), "user-removed", true],
+      [() => users.remove("joe"), undefined, false],
+      [() => users.apply({ type: "user-put", user: hashed }), undefined, true],
+      [() => users.apply({ type: "user-removed", name: "joe" }), undefined, true],
+    ];
+    steps.forEach(([act, type, isVoid], i) => {
+      const { revision } = users;
+      act();
+      assert.deepEqual([told.splice(0), users.revision > revision], [
+        type === undefined ? [] : [type],
+        isVoid,
+      ], `${i}`);
+    });
+    assert.deepEqual([users.has("jane"), users.has("joe"), users.size, users.get("jane")!.tags], [
+      true,
+      false,
+      1,
+      ["monitoring"],
+    ]);
+    assert.equal(users.authenticateCertificate("jane", false), undefined);
+    assert.equal(users.authenticateCertificate("joe", true), "there is no user 'joe'");
+  });
+
   it("changes - contain no passwords", () => {
     const changes: DefinitionChange[] = [];
     new UserStore((change) => changes.push(change)).put("jane", "s3cret");
@@ -237,6 +287,51 @@ describe("users, topic permissions", () => {
     assert.equal(check("write", "topic", "k"), "");
     users.forgetVhost("/");
     assert.notEqual(access.revision, before);
+  });
+
+  it("topics - name the user, the virtual host and the client of MQTT, each as it is", () => {
+    const users = new UserStore();
+    users.put("a.n", "x");
+    users.permit("a.n", "v+", ALL);
+    const exchanges = new Map([["t", { definition: { type: "topic" } }]]);
+    const allowed = (operation: "write" | "read", clientId: string | undefined, ...keys: string[]) => {
+      const access = users.accessTo("a.n", "v+", clientId)!;
+      return keys.filter((key) => {
+        // The second answer is a cached one.
+        const once = () => {
+          try {
+            access.checkTopic(operation, exchanges, "t", key);
+            return true;
+          } catch {
+            return false;
+          }
+        };
+        const first = once();
+        assert.equal(once(), first);
+        return first;
+      });
+    };
+    users.permitTopics("a.n", "v+", "t", {
+      write: "^{username}/{vhost}/{username}$",
+      read: "^{client_id}/{username}/{client_id}$",
+    });
+    assert.deepEqual(allowed("write", "c", "a.n/v+/a.n", "axn/v+/a.n", "a.n/vv/a.n", "a.n/v+/{username}"), [
+      "a.n/v+/a.n",
+    ]);
+    const keys = ["c*/a.n/c*", "cc/a.n/cc", "c*/a.n/{client_id}", "/a.n/", "$&/a.n/$&"];
+    assert.deepEqual(allowed("read", "c*", ...keys), ["c*/a.n/c*"]);
+    assert.deepEqual(allowed("read", "cc", ...keys), ["cc/a.n/cc"]);
+    assert.deepEqual(allowed("read", "", ...keys), ["/a.n/"]);
+    assert.deepEqual(allowed("read", "$&", ...keys), ["$&/a.n/$&"]);
+    // Only one of both patterns names the client.
+    users.permitTopics("a.n", "v+", "t", { write: "^{client_id}$", read: "^k$" });
+    assert.deepEqual([allowed("write", "c", "c", "k"), allowed("read", "c", "c", "k")], [["c"], ["k"]]);
+    // An identifier that makes the pattern too long allows nothing.
+    assert.deepEqual(allowed("write", "c".repeat(60_000), "c", "c".repeat(60_000)), []);
+    // All pairs of brackets and signs that mean something in a pattern stand for themselves.
+    const signs = "\\^$.*+?()[]{}|";
+    users.permitTopics("a.n", "v+", "t", { write: "^{client_id}$", read: "" });
+    assert.deepEqual(allowed("write", signs, signs, ""), [signs]);
   });
 
   it("users - keep their limits when they are changed, and need a name", () => {
