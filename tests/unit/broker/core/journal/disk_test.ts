@@ -232,6 +232,63 @@ describe("data directory, in use", () => {
     model.journal.close();
   });
 
+  it("failure - messages that are settled before their log is written do not come back", async () => {
+    using dir = tempDir();
+    using failing = new Failing();
+    const directory = dir.file("data");
+    const model = new JournalModel({ ...OPTIONS, directory });
+    const fill = () => {
+      for (let i = 0; i < 50; i++) model.publish(`${i} `.padEnd(200, "x"), [A]);
+    };
+    fill();
+    model.flush();
+    failing.pattern = /\.log$/;
+    fill();
+    model.flush();
+    for (let seq = 50; seq < 100; seq++) model.settle(A, seq);
+    model.flush();
+    failing.pattern = undefined;
+    await waitFor(() => model.journal.full === undefined);
+    model.flush();
+    copyFiles(directory, dir.file("copy"));
+    model.journal.close();
+    model.flushed = model.state;
+    model.afterCrash(dir.file("copy"));
+    model.journal.close();
+  });
+
+  it("files - are closed when a segment is deleted that waits for a sync", () => {
+    using dir = tempDir();
+    const open = new Set<number>();
+    const { openSync, closeSync } = fs;
+    using _files = replaced({
+      openSync: (file: string, flags: string, mode?: number) => {
+        const fd = openSync(file, flags, mode);
+        open.add(fd);
+        return fd;
+      },
+      closeSync: (fd: number) => {
+        open.delete(fd);
+        closeSync(fd);
+      },
+    });
+    const model = new JournalModel({
+      ...OPTIONS,
+      sync: "interval",
+      syncInterval: 1e8,
+      directory: dir.file("data"),
+    });
+    for (let i = 0; i < 100; i++) model.publish("x".repeat(200), [A]);
+    model.flush();
+    assert.ok(open.size > 5, `${open.size} files`);
+    for (let seq = 0; seq < 100; seq++) model.settle(A, seq);
+    model.flush();
+    // The head stays, with its acknowledgements.
+    assert.deepEqual([open.size, logs(dir.file("data")).length], [2, 1]);
+    model.journal.close();
+    assert.equal(open.size, 0);
+  });
+
   it("failure - acknowledgements of which some cannot be written are written later", async () => {
     for (const broken of [1, 2, 3]) {
       using dir = tempDir();

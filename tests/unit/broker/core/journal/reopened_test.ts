@@ -440,7 +440,11 @@ describe("data directory, reopened", () => {
     copyFiles(directory, dir.file("late"));
     model.journal.close();
     for (const copy of ["early", "late"]) {
-      assert.deepEqual(start(dir.file(copy)), { bodies: [...unharmed, []], problems: [] }, copy);
+      // The first start writes what is missing, and the second one needs the old file no longer.
+      for (let i = 0; i < 2; i++) {
+        assert.deepEqual(start(dir.file(copy)), { bodies: [...unharmed, []], problems: [] }, copy);
+      }
+      assert.equal(fs.existsSync(`${dir.file(copy)}/00000002.ack`), false);
     }
   });
 
