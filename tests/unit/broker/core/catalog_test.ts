@@ -109,6 +109,49 @@ describe("catalog", () => {
     assert.ok(ids.every((id) => id > 0));
   });
 
+  it("ids - the only queue of a directory keeps its id for itself", () => {
+    using dir = tempDir();
+    const ids: number[] = [];
+    for (let round = 0; round < 3; round++) {
+      const { core } = open(dir.file("data"));
+      const queue = declare(core, `${round}`);
+      ids.push(queue.definition.id);
+      publish(core, queue, 1);
+      core.close();
+    }
+    assert.equal(new Set(ids).size, 3);
+    const { core } = open(dir.file("data"));
+    assert.deepEqual(contents(core), { 0: ["0"], 1: ["1"], 2: ["2"] });
+    core.close();
+  });
+
+  it("lost definitions - a message of any priority is kept", () => {
+    using dir = tempDir();
+    const data = dir.file("data");
+    const { core } = open(data);
+    const vhost = core.vhosts.get("/")!;
+    const flags = { passive: false, durable: true, autoDelete: false, exclusive: false };
+    const args = { "x-max-priority": 255 };
+    const { definition: { id } } = vhost.declareQueue(
+      { ...flags, queue: "q", arguments: args },
+      core as never,
+    );
+    core.cycle.begin();
+    for (const priority of [0, 1, 254, 255]) {
+      const address = { exchange: "", routingKey: "q" };
+      const message = encodeMessage(address, { deliveryMode: 2, priority }, bytes("x"));
+      assert.ok(core.intake.publishInternally(vhost, "", "q", message).taken);
+    }
+    core.cycle.end();
+    core.close();
+    fs.rmSync(`${data}/definitions`);
+    const lost = open(data);
+    const { lanes, ready } = lost.core.vhosts.get("/")!.queues.get(`recovered.${id}`)!;
+    assert.equal(ready, 4);
+    assert.deepEqual([...lanes.keys()].filter((at) => lanes[at]!.ready > 0), [0, 1, 254, 255]);
+    lost.core.close();
+  });
+
   it("lost definitions - a queue with one message stays, and one whose messages are settled does not", () => {
     using dir = tempDir();
     const data = dir.file("data");
