@@ -329,6 +329,55 @@ describe("queue, time", () => {
     assert.deepEqual(scene.news(), ["dead expired 1 3", "settle 3 7 1 3 1 false"]);
   });
 
+  it("expiry - a time to live of 0 is long enough for a consumer that waits, and not for what expired before", () => {
+    const scene = new Scene();
+    scene.push(1, { ttl: 1 });
+    const { got } = scene.consume(5);
+    assert.deepEqual(got, ["0 0"]);
+    scene.push(1, { ttl: 1 });
+    // The timer is late.
+    scene.cycle.now += 2;
+    scene.push(2, { ttl: 0 });
+    assert.deepEqual(got, ["0 0", "0 2", "0 3"]);
+    const { stats } = scene.queue;
+    assert.deepEqual([stats.published, stats.expired, stats.overflowed, stats.activeAt], [
+      4,
+      1,
+      0,
+      START + 2,
+    ]);
+  });
+
+  it("expiry - a get drops all that expired, in each priority, before it takes the next", () => {
+    const scene = new Scene({ arguments: { "x-max-priority": 1 } });
+    const { queue } = scene;
+    for (const lane of [0, 1]) {
+      scene.push(2, { lane, ttl: 10 });
+      scene.push(1, { lane });
+    }
+    scene.cycle.now += 10;
+    const taken = Array.from(
+      { length: 3 },
+      () => queue.take() ? `${queue.takenLane} ${queue.takenSeq}` : "none",
+    );
+    assert.deepEqual([taken, queue.stats.expired], [["1 2", "0 2", "none"], 4]);
+  });
+
+  it("expiry - also of messages from the journal; a queue that has some wakes up", () => {
+    for (const count of [0, 1, 2]) {
+      const scene = new Scene();
+      const { queue } = scene;
+      for (let seq = 0; seq < count; seq++) queue.lanes[0]!.restore(seq, 1, 1, 1, START + 100);
+      queue.recovered();
+      assert.equal(queue.awake, count > 0);
+      scene.work();
+      scene.advance(99);
+      assert.equal(queue.ready, count);
+      scene.advance(1);
+      assert.deepEqual([queue.ready, queue.stats.expired], [0, count]);
+    }
+  });
+
   it("expiry - the timer of a far one is as long as timers may be, and is set again", () => {
     const scene = new Scene();
     scene.push(1, { ttl: 30 * DAY });
@@ -399,6 +448,12 @@ describe("queue, time", () => {
     assert.deepEqual(queue.oldest, { time: START + 5000, isExact: true });
     queue.settle(1, 0);
     assert.deepEqual(queue.oldest, { time: START + 10_000, isExact: true });
+    scene.advance(5000);
+    scene.push(1, { lane: 2 });
+    queue.settle(0, 0);
+    assert.deepEqual(queue.oldest, { time: START + 10_000, isExact: true });
+    queue.settle(2, 0);
+    assert.deepEqual(queue.oldest, { time: START + 15_000, isExact: true });
     // As after a start: the message was there before.
     const restored = new Scene({ arguments: { "x-max-priority": 1 } });
     restored.queue.lanes[1]!.restore(0, 1, 1, 1, 0);
