@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import type { FieldTable } from "../../../../../lib/amqp/types/field_value.ts";
 import { encodeMessage } from "../../../../../lib/broker/core/message.ts";
 import { type ConsumingChannel, QueueConsumer } from "../../../../../lib/broker/core/queue/consumer.ts";
+import { type DelayHost, DelayQueue } from "../../../../../lib/broker/core/queue/delay_queue.ts";
 import { Queue, type QueueHost } from "../../../../../lib/broker/core/queue/queue.ts";
 import { GONE } from "../../../../../lib/broker/core/queue/lane.ts";
 import { TestClock } from "../../../../../lib/broker/testing/test_clock.ts";
@@ -17,8 +18,10 @@ interface Given {
   arguments?: FieldTable;
   durable?: boolean;
   autoDelete?: boolean;
-  /** Whether a message that survives a restart replaces a dead one. */
+  /** Whether a message that survives a restart replaces a dead one, or a delayed one. */
   replaces?: boolean;
+  /** Whether it holds the messages of an exchange until they are due. */
+  delays?: boolean;
 }
 
 /** A queue, and what it did. */
@@ -30,10 +33,16 @@ class Scene {
   readonly told: string[] = [];
   readonly cycle: { now: number } & QueueHost["cycle"];
   readonly queue: Queue;
+  /** Why the broker takes no messages. */
+  blocked: string | undefined;
+  /** The messages that cannot be read. */
+  readonly damaged = new Set<number>();
   #depth = 0;
   #sent = 0;
 
-  constructor({ arguments: args = {}, durable = true, autoDelete = false, replaces = false }: Given = {}) {
+  constructor(
+    { arguments: args = {}, durable = true, autoDelete = false, replaces = false, delays }: Given = {},
+  ) {
     const { clock, told, waits } = this;
     this.cycle = {
       now: START,
@@ -55,28 +64,43 @@ class Scene {
       },
     };
     const encoded = encodeMessage({ exchange: "", routingKey: "k" }, {}, new Uint8Array(3));
-    this.queue = new Queue(
-      { id: 7, vhost: "/", name: "q", durable, exclusive: false, autoDelete, arguments: args },
-      {
-        journal: {
-          read: () => encoded,
-          settle: (...settled) => void told.push(`settle ${settled.join(" ")}`),
-          delivered: (...mark) => void told.push(`delivered ${mark.join(" ")}`),
-          deliveredOne: (...mark) => void told.push(`deliveredOne ${mark.join(" ")}`),
-          settledOne: (...mark) => void told.push(`settledOne ${mark.join(" ")}`),
-        },
-        cycle: this.cycle,
-        deadLetter: (_queue, _message, reason, lane, seq) => {
-          told.push(`dead ${reason} ${lane} ${seq}`);
-          return replaces;
-        },
-        isTraced: () => false,
-        traceDelivery() {},
-        traceOutcome() {},
-        deleteQueue: () => void told.push("delete"),
-        forget: () => void told.push("forget"),
+    const definition = {
+      id: 7,
+      vhost: "/",
+      name: "q",
+      durable,
+      exclusive: false,
+      autoDelete,
+      arguments: args,
+    };
+    const isBlocked = () => this.blocked;
+    const host: DelayHost = {
+      journal: {
+        read: (_segment, _offset, _id, seq) => this.damaged.has(seq!) ? undefined : encoded,
+        settle: (...settled) => void told.push(`settle ${settled.join(" ")}`),
+        delivered: (...mark) => void told.push(`delivered ${mark.join(" ")}`),
+        deliveredOne: (...mark) => void told.push(`deliveredOne ${mark.join(" ")}`),
+        settledOne: (...mark) => void told.push(`settledOne ${mark.join(" ")}`),
       },
-    );
+      cycle: this.cycle,
+      deadLetter: (_queue, _message, reason, lane, seq) => {
+        told.push(`dead ${reason} ${lane} ${seq}`);
+        return replaces;
+      },
+      isTraced: () => false,
+      traceDelivery() {},
+      traceOutcome() {},
+      deleteQueue: () => void told.push("delete"),
+      forget: () => void told.push("forget"),
+      get blocked() {
+        return isBlocked();
+      },
+      forward: (_queue, _message, seq) => {
+        told.push(`forward ${seq}`);
+        return replaces;
+      },
+    };
+    this.queue = delays ? new DelayQueue(definition, host) : new Queue(definition, host);
   }
 
   /** The end of a cycle. */
@@ -98,6 +122,13 @@ class Scene {
       this.queue.lanes[lane]!.push(3, 10 * this.#sent++, size, expiry);
       this.queue.arrived(expiry, lane);
     }
+  }
+
+  /** A message arrives that is due after `delay` milliseconds. */
+  delay(delay: number): void {
+    const due = this.queue.expiryOf(Infinity, delay);
+    this.queue.lanes[0]!.push(3, 10 * this.#sent++, 1, due);
+    this.queue.arrived(due, 0);
   }
 
   /** Time passes. */
@@ -272,6 +303,20 @@ describe("queue, limits", () => {
     // The lane of the highest priority is the first.
     scene.push(1, { lane: 1, size: 2 });
     assert.deepEqual(scene.news(), ["dead maxlen 1 0", "settle 3 7 1 0 2 false"]);
+  });
+
+  it("reject-publish - a message that comes back drops none, though the queue is over its limit", () => {
+    const scene = new Scene({
+      arguments: { "x-max-length": 2, "x-overflow": "reject-publish", "x-dead-letter-exchange": "d" },
+    });
+    const { queue } = scene;
+    scene.push(2);
+    queue.take();
+    scene.push(1);
+    queue.giveBack(0, 0);
+    assert.deepEqual([queue.ready, scene.news()], [3, []]);
+    assert.ok(queue.awake);
+    assert.equal(queue.lanes[0]!.isRedelivered(0), true);
   });
 
   it("policies - new limits take effect at once on what is there, and the same ones change nothing", () => {
@@ -460,6 +505,89 @@ describe("queue, time", () => {
     restored.advance(3000);
     restored.push(1, { lane: 0 });
     assert.deepEqual(restored.queue.oldest, { time: START, isExact: false });
+  });
+});
+
+describe("queue of delayed messages", () => {
+  const forwarded = (scene: Scene) => scene.news().filter((text) => text.startsWith("forward"));
+
+  it("delays - one timer for the message that is due first, and the order of the due times", () => {
+    const scene = new Scene({ delays: true });
+    for (const ms of [500, 300, 300, 400, 0]) scene.delay(ms);
+    assert.deepEqual(scene.waits, [500, 300, 0]);
+    scene.advance(0);
+    assert.deepEqual([forwarded(scene), scene.waits.splice(0)], [["forward 4"], [500, 300, 0, 300]]);
+    scene.advance(299);
+    assert.deepEqual(forwarded(scene), []);
+    scene.advance(1);
+    assert.deepEqual([forwarded(scene), scene.waits.splice(0)], [["forward 1", "forward 2"], [100]]);
+    // A later one needs no other timer.
+    scene.delay(1000);
+    assert.deepEqual(scene.waits.splice(0), []);
+    scene.advance(200);
+    assert.deepEqual([forwarded(scene), scene.waits.splice(0)], [["forward 3", "forward 0"], [100, 800]]);
+    scene.advance(800);
+    assert.deepEqual([forwarded(scene), scene.waits, scene.queue.ready], [["forward 5"], [], 0]);
+  });
+
+  it("delays - a forwarded message is settled, also one that cannot be read", () => {
+    for (const replaces of [true, false]) {
+      const scene = new Scene({ delays: true, replaces });
+      scene.damaged.add(0);
+      scene.delay(1);
+      scene.delay(2);
+      scene.advance(2);
+      assert.deepEqual(scene.news(), ["settle 3 7 0 0 1 false", "forward 1", `settle 3 7 0 1 1 ${replaces}`]);
+    }
+  });
+
+  it("delays - at most a thousand messages at once, and the others directly after them", () => {
+    const scene = new Scene({ delays: true });
+    for (let i = 0; i < 2001; i++) scene.delay(5);
+    const counts: number[] = [];
+    const { end } = scene.cycle;
+    scene.cycle.end = () => {
+      end();
+      counts.push(forwarded(scene).length);
+    };
+    scene.advance(5);
+    assert.deepEqual([counts, scene.queue.ready], [[1000, 1000, 1], 0]);
+  });
+
+  it("delays - a broker that takes no messages is tried again each second", () => {
+    const scene = new Scene({ delays: true });
+    scene.delay(10);
+    scene.blocked = "a test";
+    scene.advance(10);
+    assert.deepEqual([scene.news(), scene.waits.splice(0)], [[], [10, 1000]]);
+    scene.advance(1000);
+    assert.deepEqual([scene.news(), scene.waits.splice(0)], [[], [1000]]);
+    scene.blocked = undefined;
+    scene.advance(999);
+    assert.deepEqual(forwarded(scene), []);
+    scene.advance(1);
+    assert.deepEqual([forwarded(scene), scene.waits], [["forward 0"], []]);
+  });
+
+  it("delays - messages of the journal, those that are far away, and none after the end", () => {
+    const scene = new Scene({ delays: true });
+    const lane = scene.queue.lanes[0]!;
+    for (const [seq, due] of [[0, START + 700], [2, START - 5], [3, START + 30 * DAY]] as const) {
+      lane.restore(seq, 1, 1, 1, due);
+    }
+    scene.queue.recovered();
+    assert.deepEqual(scene.waits.splice(0), [0]);
+    scene.advance(0);
+    assert.deepEqual([forwarded(scene), scene.waits.splice(0)], [["forward 2"], [700]]);
+    scene.advance(700);
+    assert.deepEqual([forwarded(scene), scene.waits.splice(0)], [["forward 0"], [LONGEST]]);
+    scene.advance(LONGEST);
+    assert.deepEqual([forwarded(scene), scene.waits.splice(0)], [[], [30 * DAY - 700 - LONGEST]]);
+    scene.queue.dispatch();
+    scene.queue.close();
+    scene.delay(0);
+    scene.advance(60 * DAY);
+    assert.deepEqual([forwarded(scene), scene.waits], [[], []]);
   });
 });
 
