@@ -363,7 +363,8 @@ describe("queue, time", () => {
     scene.push(1, { lane: 1 });
     scene.push(1, { lane: 1, ttl: 50 });
     scene.advance(100);
-    assert.deepEqual(scene.news(), []);
+    queue.expire();
+    assert.deepEqual([scene.news(), scene.waits], [[], [300, 200]]);
     scene.advance(100);
     assert.deepEqual(scene.news(), ["dead expired 0 0", "settle 3 7 0 0 1 false"]);
     assert.deepEqual([queue.stats.expired, queue.ready], [3, 2]);
@@ -377,6 +378,8 @@ describe("queue, time", () => {
   it("expiry - a time to live of 0 is long enough for a consumer that waits, and not for what expired before", () => {
     const scene = new Scene();
     scene.push(1, { ttl: 1 });
+    scene.queue.expire();
+    assert.deepEqual(scene.waits, [1]);
     const { got } = scene.consume(5);
     assert.deepEqual(got, ["0 0"]);
     scene.push(1, { ttl: 1 });
@@ -447,7 +450,15 @@ describe("queue, time", () => {
     queue.touch();
     scene.advance(400);
     scene.advance(599);
-    assert.deepEqual([scene.waits, scene.news()], [[1000, 600], []]);
+    assert.deepEqual([scene.waits.splice(0), scene.news()], [[1000, 600], []]);
+    queue.touch();
+    scene.advance(1);
+    scene.advance(998);
+    queue.touch();
+    scene.advance(1);
+    assert.deepEqual([scene.waits.splice(0), scene.news()], [[999, 999], []]);
+    queue.touch();
+    scene.advance(999);
     const consumer = scene.consume();
     scene.advance(5000);
     assert.deepEqual(scene.news(), [], "it has a consumer");
@@ -459,6 +470,13 @@ describe("queue, time", () => {
   });
 
   it("unused - a long time, one that a policy changes, and none", () => {
+    const exact = new Scene({ arguments: { "x-expires": 1000 } });
+    exact.advance(1);
+    exact.queue.touch();
+    exact.advance(999);
+    assert.deepEqual([exact.news(), exact.waits], [[], [1000, 1]]);
+    exact.advance(1);
+    assert.deepEqual(exact.news(), ["delete"]);
     const long = new Scene({ arguments: { "x-expires": 60 * DAY } });
     long.advance(60 * DAY - 1);
     assert.deepEqual(long.news(), []);
