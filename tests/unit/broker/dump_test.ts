@@ -416,6 +416,7 @@ describe("broker, dump and restore", () => {
         };
         assert.equal(await restore(connection, "q", message, progress), "");
       }
+      assert.deepEqual(await dump(connection, progress), ["|q|0", "|q|1", "|q|2"]);
       // Without progress, a transient message does not survive.
       assert.equal(await restore(connection, "q", { properties: encodeProperties({ deliveryMode: 1 }) }), "");
       await connection.close();

@@ -1,8 +1,10 @@
 /** A message that another one replaces does not come back at the next start, whether the other one survives or not. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { Timestamp } from "../../../../lib/amqp/types/field_value.ts";
 import { BrokerCore } from "../../../../lib/broker/core/broker_core.ts";
-import { encodeMessage } from "../../../../lib/broker/core/message.ts";
+import { encodeMessage, propertiesOf } from "../../../../lib/broker/core/message.ts";
+import type { Queue } from "../../../../lib/broker/core/queue/queue.ts";
 import { TestClock } from "../../../../lib/broker/testing/test_clock.ts";
 import { tempDir } from "../../../support/helpers.ts";
 import { copyFiles } from "../../../support/journal_model.ts";
@@ -99,4 +101,74 @@ describe("broker, replaced messages", () => {
       }
     }
   }
+
+  it("restart - a dead letter for an exchange that does not exist is gone", () => {
+    using dir = tempDir();
+    const clock = new TestClock();
+    const core = open(dir.file("data"), clock);
+    const args = { "x-dead-letter-exchange": "none" };
+    const queue = declare(core, "work", args);
+    publish(core, "work", 2);
+    // The segment stays because of this one.
+    declare(core, "other");
+    publish(core, "other", 1);
+    core.cycle.begin();
+    while (queue.take()) queue.reject(queue.takenLane, queue.takenSeq);
+    core.cycle.end();
+    core.close();
+    const again = open(dir.file("data"), clock);
+    assert.deepEqual(counts(again), { other: 1 });
+    again.close();
+  });
+
+  it("moved - a message stays where it is when the other queue has no room for it", () => {
+    using dir = tempDir();
+    const core = open(dir.file("data"), new TestClock());
+    const from = declare(core, "work");
+    const to = declare(core, "end", { "x-max-length-bytes": 30, "x-overflow": "reject-publish" });
+    publish(core, "work", 5);
+    core.cycle.begin();
+    const moved: boolean[] = [];
+    while (from.take()) {
+      const { takenLane, takenSeq } = from;
+      moved.push(core.intake.replace(from, takenLane, takenSeq, to, from.messageAt(takenLane, takenSeq)!));
+    }
+    core.cycle.end();
+    assert.deepEqual([moved, from.unacked, to.ready], [[true, true, true, false, false], 2, 3]);
+    core.close();
+  });
+
+  it("dead letter - tells its time in seconds", () => {
+    using dir = tempDir();
+    const core = open(dir.file("data"), new TestClock({ start: 1_700_000_000_999 }));
+    const args = { "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "end" };
+    const [from, to] = [declare(core, "work", args), declare(core, "end")];
+    publish(core, "work", 1);
+    core.cycle.begin();
+    assert.ok(from.take());
+    from.reject(from.takenLane, from.takenSeq);
+    core.cycle.end();
+    const death = propertiesOf(to.messageAt(0, 0)!).headers!["x-death"] as unknown as { time: Timestamp }[];
+    assert.equal(death[0]!.time.seconds, 1_700_000_000);
+    core.close();
+  });
 });
+
+function declare(core: BrokerCore, queue: string, args = {}): Queue {
+  const flags = { passive: false, autoDelete: false, exclusive: false, durable: true };
+  return core.vhosts.get("/")!.declareQueue({ ...flags, queue, arguments: args }, core as never);
+}
+
+/** Publishes messages of 10 bytes. */
+function publish(core: BrokerCore, queue: string, count: number): void {
+  core.cycle.begin();
+  for (let i = 0; i < count; i++) {
+    const message = encodeMessage(
+      { exchange: "", routingKey: queue },
+      { deliveryMode: 2 },
+      new Uint8Array(10),
+    );
+    assert.ok(core.intake.publishInternally(core.vhosts.get("/")!, "", queue, message).taken);
+  }
+  core.cycle.end();
+}

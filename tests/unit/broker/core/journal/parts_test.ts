@@ -82,6 +82,9 @@ describe("lock", () => {
       await new Promise((resolve) => child.on("exit", resolve));
     }
     Lock.take(folder.path).release();
+    // Also where the system does not tell when a process has started.
+    fs.symlinkSync(JSON.stringify({ ...own, pid: child.pid, started: "" }), lock);
+    Lock.take(folder.path).release();
   });
 
   it("lock - of a process that has ended is replaced, also while its parent has not noticed the end", {

@@ -3,10 +3,12 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import { describe, it } from "node:test";
 import { encodeMessage } from "../../../../../lib/broker/core/message.ts";
+import { Journal } from "../../../../../lib/broker/core/journal/journal.ts";
+import { Lane } from "../../../../../lib/broker/core/queue/lane.ts";
 import type { Queue } from "../../../../../lib/broker/core/queue/queue.ts";
 import { Broker } from "../../../../../lib/broker/server.ts";
 import { type TempDir, tempDir, waitFor } from "../../../../support/helpers.ts";
-import { JournalModel, QUEUES } from "../../../../support/journal_model.ts";
+import { copyFiles, JournalModel, QUEUES } from "../../../../support/journal_model.ts";
 import { PowerFailure } from "../../../../support/power_failure.ts";
 
 const [A, B] = QUEUES as [number, number];
@@ -89,6 +91,33 @@ describe("journal, power failure", () => {
     power.copyKilled(folder.file("data"), folder.file("killed"));
     model.journal.close();
     assert.deepEqual(stored(folder.file("killed")), { a: [], b: ALL.slice(50) });
+  });
+
+  it("journal - a start acknowledges what was replaced, also beside a deleted queue and without the original", async () => {
+    using folder = tempDir();
+    using power = new PowerFailure();
+    const [, , C] = QUEUES as [number, number, number];
+    // Two messages take a segment.
+    const model = new JournalModel({ directory: folder.file("data"), sync: "confirm", segmentSize: 1024 });
+    for (const id of [A, B]) model.publish("x".repeat(400), [id]);
+    model.flush();
+    await waitFor(() => model.journal.syncedPosition === model.journal.position);
+    power.hold();
+    for (const id of [A, B]) model.replace(id, 0, C);
+    assert.deepEqual([0, 1].map((seq) => model.lanes.get(C)!.segmentAt(seq)), [2, 2]);
+    model.flush();
+    for (const copy of ["whole", "without"]) copyFiles(folder.file("data"), folder.file(copy));
+    power.release();
+    model.journal.close();
+    fs.rmSync(`${folder.file("without")}/00000001.log`);
+    for (const copy of ["whole", "without"]) {
+      const lanes = new Map([B, C].map((id) => [id, new Lane()]));
+      const lane = (id: number, number: number) => number === 3 ? lanes.get(id) : undefined;
+      const journal = Journal.open({ directory: folder.file(copy), sync: "flush" }, { lane });
+      const found = [B, C].map((id) => [lanes.get(id)!.ready, lanes.get(id)!.nextSeq]);
+      assert.deepEqual(found, [[0, 1], [2, 2]], copy);
+      journal.close();
+    }
   });
 
   it("journal - copies that fill two segments are on disk before their original is deleted, sync flush", async () => {
