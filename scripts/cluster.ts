@@ -25,6 +25,9 @@ const DEADLINE_MS = 4 * 3_600_000;
 const LOOK_MS = 500;
 const NEWLINE = 10;
 
+// An exit ends the programs, which a signal alone would leave.
+process.on("SIGINT", () => process.exit(130)).on("SIGTERM", () => process.exit(143));
+
 const [lines, every] = [Number(process.argv[2] ?? 1_000_000), 1000 * Number(process.argv[3] ?? 20)];
 
 /** Kills one node after the other, and restarts it, until both ends have exited. */

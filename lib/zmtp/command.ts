@@ -70,8 +70,7 @@ export function encodeError(reason: string): Uint8Array {
 
 /** Decodes the reason from the data of an ERROR command. */
 export function parseError(data: Uint8Array): string {
-  const length = Math.min(data[0] ?? 0, data.length - 1);
-  return text(data.subarray(1, 1 + length)) || "no reason given";
+  return text(data.subarray(1, 1 + (data[0] ?? 0))) || "no reason given";
 }
 
 /**

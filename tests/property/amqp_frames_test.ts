@@ -37,7 +37,7 @@ function isMessage(what: Sent): what is Message {
   return what.kind === "publish" || what.kind === "deliver";
 }
 
-const name = fc.string({ maxLength: 30 });
+const name = fc.string({ maxLength: 30, size: "max" });
 const names = fc.tuple(name, name, name);
 const channel = fc.oneof(fc.constantFrom(1, 255, 256, 65535), fc.integer({ min: 1, max: 65535 }));
 const tag = fc.maxSafeNat();
@@ -163,7 +163,7 @@ function messagesIn(frames: readonly Seen[]) {
 
 describe("amqp frames", () => {
   const frameMax = fc.constantFrom(4096, 5000, 131072);
-  const traffic = fc.array(sent, { minLength: 1, maxLength: 12 });
+  const traffic = fc.array(sent, { minLength: 1, maxLength: 12, size: "max" });
 
   function wireOf(traffic: readonly Sent[], frameMax: number): Uint8Array {
     const encoder = new FrameEncoder();
@@ -280,8 +280,10 @@ describe("amqp frames", () => {
 
   it("frames - junk is refused with the same error under any chunking", TIMEOUT, () => {
     const junk = fc.oneof(
-      fc.uint8Array({ maxLength: 200 }),
-      fc.uint8Array({ maxLength: 200 }).map((bytes) => new Uint8Array([...PROTOCOL_HEADER, ...bytes])),
+      fc.uint8Array({ maxLength: 200, size: "max" }),
+      fc.uint8Array({ maxLength: 200, size: "max" }).map((bytes) =>
+        new Uint8Array([...PROTOCOL_HEADER, ...bytes])
+      ),
       fc.tuple(traffic, fc.nat(), fc.nat(255)).map(([traffic, at, value]) => {
         const bytes = new Uint8Array([...PROTOCOL_HEADER, ...wireOf(traffic, 4096)]);
         bytes[at % Math.min(bytes.length, 400)] = value;

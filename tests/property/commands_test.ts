@@ -21,9 +21,10 @@ const name = fc.string({
   unit: fc.constantFrom(..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.+"),
   minLength: 1,
   maxLength: 255,
+  size: "max",
 });
 const value = fc.oneof(
-  fc.uint8Array({ maxLength: 40 }),
+  fc.uint8Array({ maxLength: 40, size: "max" }),
   fc.constantFrom(0, 255, 256, 70_000).map((n) => new Uint8Array(n)),
 );
 const properties = fc.array(fc.tuple(name, value), { maxLength: 6 });
@@ -70,7 +71,10 @@ describe("commands", () => {
     "metadata - is a ProtocolError if it is truncated within a property, or has an extra byte",
     TIMEOUT,
     () => {
-      const some = fc.array(fc.tuple(name, fc.uint8Array({ maxLength: 40 })), { minLength: 1, maxLength: 3 });
+      const some = fc.array(fc.tuple(name, fc.uint8Array({ maxLength: 40, size: "max" })), {
+        minLength: 1,
+        maxLength: 3,
+      });
       fc.assert(
         fc.property(some, (list) => {
           const bytes = encodeMetadata(list);
@@ -95,7 +99,7 @@ describe("commands", () => {
 
   it("metadata - junk causes properties or a ProtocolError, also in the middle of a buffer", TIMEOUT, () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 200 }), fc.nat(10), (junk, offset) => {
+      fc.property(fc.uint8Array({ maxLength: 200, size: "max" }), fc.nat(10), (junk, offset) => {
         const shifted = concat([new Uint8Array(offset).fill(9), junk]).subarray(offset);
         const direct = protocolErrorOrValue(() => parseMetadata(junk));
         assert.deepEqual(protocolErrorOrValue(() => parseMetadata(shifted)), direct);
@@ -117,7 +121,7 @@ describe("commands", () => {
 
   it("ERROR - keeps up to 255 bytes of the reason", TIMEOUT, () => {
     fc.assert(
-      fc.property(fc.string({ unit: "grapheme", minLength: 1, maxLength: 300 }), (reason) => {
+      fc.property(fc.string({ unit: "grapheme", minLength: 1, maxLength: 300, size: "max" }), (reason) => {
         const { name, data } = parseCommand(bodyOf(encodeError(reason)));
         assert.equal(name, "ERROR");
         assert.equal(data[0], data.length - 1);
@@ -133,7 +137,7 @@ describe("commands", () => {
 
   it("commands - junk causes a ProtocolError, or a command with a name of 1 to 32 bytes", TIMEOUT, () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 80 }), (junk) => {
+      fc.property(fc.uint8Array({ maxLength: 80, size: "max" }), (junk) => {
         const command = protocolErrorOrValue(() => parseCommand(junk));
         if (command !== undefined) {
           assert.ok(junk[0]! >= 1 && junk[0]! <= 32);
@@ -164,7 +168,7 @@ describe("commands", () => {
 
   it("PONG - repeats at most 16 bytes of the context, without the time to live", TIMEOUT, () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 40 }), (ping) => {
+      fc.property(fc.uint8Array({ maxLength: 40, size: "max" }), (ping) => {
         const frame = protocolErrorOrValue(() => encodePong(ping));
         if (ping.length < 2) return assert.equal(frame, undefined);
         const { name, data } = parseCommand(bodyOf(frame!));

@@ -137,10 +137,10 @@ function quoted(text: string, { quote }: Style): string {
 const message = record({
   topic: fc.string(),
   properties: fc.oneof(
-    fc.uint8Array({ maxLength: 60 }),
+    fc.uint8Array({ maxLength: 60, size: "max" }),
     fc.constant(Uint8Array.of(0x20, 0, 0, 0, 0, 7, 1, 97, 65, 0, 0, 0, 0)),
   ),
-  body: fc.oneof(fc.json(), fc.uint8Array({ maxLength: 60 })),
+  body: fc.oneof(fc.json(), fc.uint8Array({ maxLength: 60, size: "max" })),
 });
 
 describe("filter", () => {
@@ -172,9 +172,9 @@ describe("filter", () => {
     const word = fc.constantFrom(
       ..."( ) not and or topic headers . [0] == =~ < 'a' \"b\" 1 5m null size json".split(" "),
     );
-    const words = fc.array(fc.oneof(word, fc.string({ maxLength: 3 })), { maxLength: 20 }).map((list) =>
-      list.join(" ")
-    );
+    const words = fc.array(fc.oneof(word, fc.string({ maxLength: 3 })), { maxLength: 20, size: "max" }).map((
+      list,
+    ) => list.join(" "));
     fc.assert(
       fc.property(fc.oneof(words, fc.string({ unit: "binary" })), (text) => {
         try {

@@ -21,8 +21,12 @@ import {
 
 const TIMEOUT = { timeout: 60_000 };
 
-const messages = fc.array(frames(size, false), { minLength: 1, maxLength: 12 }).map((list) => list.flat());
-const traffic = fc.array(frames(size, true), { minLength: 1, maxLength: 12 }).map((list) => list.flat());
+const messages = fc.array(frames(size, false), { minLength: 1, maxLength: 12, size: "max" }).map((list) =>
+  list.flat()
+);
+const traffic = fc.array(frames(size, true), { minLength: 1, maxLength: 12, size: "max" }).map((list) =>
+  list.flat()
+);
 
 interface Decoded {
   readonly flags: number;
@@ -240,7 +244,7 @@ describe("frames", () => {
     () => {
       fc.assert(
         fc.property(
-          fc.array(frames(fc.nat(30), false), { minLength: 1, maxLength: 40 }),
+          fc.array(frames(fc.nat(30), false), { minLength: 1, maxLength: 40, size: "max" }),
           layout,
           fc.nat(40),
           (list, how, n) => {

@@ -199,7 +199,7 @@ function run(pair: Pair, step: typeof action extends fc.Arbitrary<infer Step> ? 
 describe("lane", () => {
   it("lane - behaves like a list of messages", () => {
     fc.assert(
-      fc.property(fc.array(action, { maxLength: 40 }), (steps) => {
+      fc.property(fc.array(action, { maxLength: 40, size: "max" }), (steps) => {
         const pair = new Pair();
         for (const step of steps) {
           run(pair, step);

@@ -19,7 +19,7 @@ import { AmqpMapping } from "../../lib/patterns/mqtt/mapping.ts";
 const TIMEOUT = { timeout: 60_000 };
 
 const mapping = new AmqpMapping();
-const text = fc.string({ unit: "grapheme", maxLength: 20 }).filter((one) =>
+const text = fc.string({ unit: "grapheme", maxLength: 20, size: "max" }).filter((one) =>
   one.isWellFormed() && !one.includes("\0")
 );
 /** Longer than a short string of AMQP. */
@@ -36,7 +36,10 @@ const given: fc.Arbitrary<MqttProperties> = fc.record({
   contentType: maybe(anyText),
   responseTopic: maybe(topic),
   correlationData: maybe(
-    fc.oneof(fc.uint8Array({ maxLength: 30 }), fc.uint8Array({ minLength: 256, maxLength: 300 })),
+    fc.oneof(
+      fc.uint8Array({ maxLength: 30, size: "max" }),
+      fc.uint8Array({ minLength: 256, maxLength: 300, size: "max" }),
+    ),
   ),
   userProperties: maybe(fc.array(fc.tuple(name, anyText), { minLength: 1, maxLength: 5 })),
 }).map((all) => Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)));
@@ -104,7 +107,7 @@ describe("messages over MQTT", () => {
       fc.integer(),
       fc.boolean(),
       fc.constant(null),
-      fc.uint8Array({ maxLength: 400 }),
+      fc.uint8Array({ maxLength: 400, size: "max" }),
     );
     const known = fc.constantFrom(
       "x-mqtt-user-properties",

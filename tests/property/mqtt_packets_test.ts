@@ -30,7 +30,7 @@ import { bytesOf, cuts, pieces, size } from "./generators.ts";
 
 const TIMEOUT = { timeout: 60_000 };
 
-const text = fc.string({ unit: "grapheme", maxLength: 20 }).filter((one) =>
+const text = fc.string({ unit: "grapheme", maxLength: 20, size: "max" }).filter((one) =>
   one.isWellFormed() && !one.includes("\0")
 );
 const name = text.filter((one) => one !== "");
@@ -40,7 +40,7 @@ const filter = fc.oneof(
   topic.map((one) => `${one}/+/#`),
   fc.constantFrom("#", "+", "+/a", "$share/g/a/#"),
 );
-const bytes = fc.uint8Array({ maxLength: 30 });
+const bytes = fc.uint8Array({ maxLength: 30, size: "max" });
 const id = fc.integer({ min: 1, max: 65_535 });
 const payload = fc.record({ size, seed: fc.nat(255) }).map(bytesOf);
 
@@ -276,7 +276,7 @@ describe("mqtt packets", () => {
 
   it("packets - malformed bytes are refused with the same reason code under any chunking", TIMEOUT, () => {
     const spoiled = fc.oneof(
-      fc.tuple(fc.constantFrom<ProtocolVersion>(3, 4, 5), fc.uint8Array({ maxLength: 100 })),
+      fc.tuple(fc.constantFrom<ProtocolVersion>(3, 4, 5), fc.uint8Array({ maxLength: 100, size: "max" })),
       fc.tuple(traffic, fc.nat(), fc.nat(255)).map(([[version, packets], at, value]) => {
         const encoded = encodePackets(version, packets);
         encoded[at % Math.min(encoded.length, 300)] = value;

@@ -13,7 +13,9 @@ import type { StompFrame, StompVersion } from "../../lib/stomp/frame.ts";
 const TIMEOUT = { timeout: 60_000 };
 
 // A NUL cannot be in a header.
-const text = fc.string({ unit: "grapheme", maxLength: 20 }).map((value) => value.replaceAll("\0", ""));
+const text = fc.string({ unit: "grapheme", maxLength: 20, size: "max" }).map((value) =>
+  value.replaceAll("\0", "")
+);
 const name = text.filter((value) => value !== "").map((value) => `x${value}`);
 const maybe = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
 

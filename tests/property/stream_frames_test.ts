@@ -10,8 +10,8 @@ import { ProtocolError } from "../../lib/errors.ts";
 const LIMIT = 2000;
 const PUBLISHER = 1;
 
-const bodies = fc.array(fc.uint8Array({ maxLength: 600 }), { maxLength: 40 });
-const cuts = fc.array(fc.integer({ min: 1, max: 300 }), { minLength: 1, maxLength: 20 });
+const bodies = fc.array(fc.uint8Array({ maxLength: 600, size: "max" }), { maxLength: 40, size: "max" });
+const cuts = fc.array(fc.integer({ min: 1, max: 300 }), { minLength: 1, maxLength: 20, size: "max" });
 
 /** The chunks of bytes with these sizes, again and again. */
 function* chunksOf(bytes: Uint8Array, sizes: readonly number[]): Generator<Uint8Array> {
@@ -86,7 +86,7 @@ describe("stream frames", () => {
   });
 
   it("fields - all types come back", () => {
-    const text = fc.string({ unit: "binary", maxLength: 40 });
+    const text = fc.string({ unit: "binary", maxLength: 40, size: "max" });
     const frames = fc.array(fc.tuple(fc.nat(0xff), fc.nat(0xffff), fc.nat(), text, fc.uint8Array()), {
       maxLength: 10,
     });
@@ -106,7 +106,7 @@ describe("stream frames", () => {
   });
 
   it("junk - it is read or refused with a ProtocolError, and nothing is allocated for a size over the limit", () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 400 }), cuts, (bytes, sizes) => {
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 400, size: "max" }), cuts, (bytes, sizes) => {
       const decoder = new StreamDecoder(LIMIT, (_key, fields) => {
         fields.text();
         fields.uint64();

@@ -40,7 +40,7 @@ export class Dialer {
   readonly #stop = new AbortController();
 
   /** @param retriesRefusal whether to connect again although the peer refused the first connection after its handshake */
-  constructor(target: Endpoint, options: ResolvedOptions, serve: Serve, retriesRefusal = false) {
+  constructor(target: Endpoint, options: ResolvedOptions, serve: Serve, retriesRefusal: boolean) {
     this.#retriesRefusal = retriesRefusal;
     this.endpoint = formatEndpoint(target);
     this.#target = target;

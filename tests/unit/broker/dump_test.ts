@@ -6,9 +6,11 @@ import { dumpQueue, readSnapshot } from "../../../lib/amqp/client/dump.ts";
 import { connectBroker } from "../../../lib/amqp/client/link.ts";
 import { declareQueue, withChannel } from "../../../lib/amqp/client/queues.ts";
 import { parseAmqpUrl } from "../../../lib/amqp/client/url.ts";
-import { encodeRestored, RESTORE, type Restored } from "../../../lib/amqp/dump.ts";
+import { DUMP, encodeRestored, RESTORE, type Restored } from "../../../lib/amqp/dump.ts";
 import { decodeProperties, encodeProperties } from "../../../lib/amqp/properties.ts";
+import type { FieldTable } from "../../../lib/amqp/types/field_value.ts";
 import { Broker } from "../../../lib/broker/server.ts";
+import { TestClock } from "../../../lib/broker/testing/test_clock.ts";
 import { tempDir } from "../../support/helpers.ts";
 
 const NONE = encodeProperties({});
@@ -169,6 +171,20 @@ describe("broker, dump and restore", () => {
     });
   });
 
+  it("a restored message counts with the size of its body", async () => {
+    await withBroker(async (broker, connect) => {
+      const connection = await connect();
+      const limits = { "x-max-length-bytes": 10, "x-overflow": "reject-publish" };
+      await declareQueue(connection, "q", { arguments: limits });
+      for (const body of ["12345", "67890"]) {
+        assert.equal(await restore(connection, "q", { body: bytes(body) }), "");
+      }
+      assert.equal(broker.core.vhosts.get("/")!.queues.get("q")!.lanes[0]!.sizeAt(1), 5);
+      assert.match(await restore(connection, "q", { body: bytes("1") }), /is full/);
+      await connection.close();
+    });
+  });
+
   it("permissions - a user can restore only what the user could route there", async () => {
     await withBroker(async (broker, connect) => {
       const guest = await connect();
@@ -232,6 +248,235 @@ describe("broker, dump and restore", () => {
       assert.match(await restore(connection, "none", {}), /NOT_FOUND/);
       assert.deepEqual(await dump(connection, "q"), []);
       await connection.close();
+    });
+  });
+
+  it("a dump of a queue with priorities continues at any position, and leaves out what came later", async () => {
+    await withBroker(async (_broker, connect) => {
+      const connection = await connect();
+      await declareQueue(connection, "q", { arguments: { "x-max-priority": 2 } });
+      const put = async (body: string, priority: number) => {
+        const properties = encodeProperties({ priority });
+        assert.equal(await restore(connection, "q", { body: bytes(body), properties }), "");
+      };
+      for (const body of ["a0", "b0", "c1", "d1", "e2", "f2"]) await put(body, Number(body[1]));
+      const { id, to } = (await readSnapshot(connection)).queues[0]!;
+      for (const priority of [0, 1, 2]) await put("later", priority);
+      const from = async (position: number) => {
+        const bodies: string[] = [];
+        const positions: number[] = [];
+        await dumpQueue(connection, "q", { id, from: position, to }, {
+          onDelivery({ deliveryTag, content: { body, bodyStart, bodyEnd } }) {
+            bodies.push(text(body, bodyStart, bodyEnd));
+            positions.push(deliveryTag);
+          },
+        });
+        return { bodies, positions };
+      };
+      const all = ["e2", "f2", "c1", "d1", "a0", "b0"];
+      const { bodies, positions } = await from(0);
+      assert.deepEqual(bodies, all);
+      for (const [at, position] of positions.entries()) {
+        assert.deepEqual((await from(position)).bodies, all.slice(at + 1), `from ${position}`);
+      }
+      await connection.close();
+    });
+  });
+
+  it("a dump leaves out expired messages between others, and those that do not match a filter", async () => {
+    const clock = new TestClock();
+    const broker = await Broker.open({ clock });
+    const { host } = new URL(await broker.listen("amqp://127.0.0.1:0"));
+    const connection = await connectBroker(parseAmqpUrl(`amqp://guest:guest@${host}`));
+    await declareQueue(connection, "q");
+    // The first one does not expire, so the expired ones after it are still in the queue.
+    const ttls = { a: undefined, b: "1000", c: "1001", d: "999", e: undefined, f: "1000" };
+    for (const [name, expiration] of Object.entries(ttls)) {
+      const properties = encodeProperties(expiration === undefined ? {} : { expiration });
+      assert.equal(await restore(connection, "q", { body: bytes(name), properties }), "");
+    }
+    clock.advance(1000);
+    assert.equal(broker.vhosts.get("/")!.queues.get("q")!.ready, 6);
+    assert.deepEqual(await dump(connection, "q"), ["|q|a", "|q|c", "|q|e"]);
+    const { id, to } = (await readSnapshot(connection)).queues[0]!;
+    const matching: string[] = [];
+    await dumpQueue(connection, "q", { id, from: 0, to }, {
+      onDelivery: ({ content: { body, bodyStart, bodyEnd } }) =>
+        void matching.push(text(body, bodyStart, bodyEnd)),
+    }, "body != 'c'");
+    assert.deepEqual(matching, ["a", "e"]);
+    await connection.close();
+    await broker.close();
+  });
+
+  it("a malformed range is refused", async () => {
+    await withBroker(async (broker, connect) => {
+      const connection = await connect();
+      await declareQueue(connection, "q");
+      await restore(connection, "q", {});
+      const { id } = broker.core.vhosts.get("/")!.queues.get("q")!.definition;
+      const ranges: [range: FieldTable, refused: boolean][] = [
+        [{ id, from: 0, to: [1] }, false],
+        [{ id, to: [1] }, true],
+        [{ id, from: -1, to: [1] }, true],
+        [{ id, from: "0", to: [1] }, true],
+        [{ id, from: 0, to: ["1"] }, true],
+        [{ id, from: 0, to: [1, "2"] }, true],
+      ];
+      for (const [range, refused] of ranges) {
+        const channel = await connection.open();
+        const error = await channel.call(
+          "basic.consume",
+          { queue: "q", arguments: { [DUMP]: range } },
+          "basic.consume-ok",
+        ).then(() => undefined, (error: Error) => error.message);
+        assert.equal(
+          /PRECONDITION_FAILED.*needs 'id', 'from' and 'to'/.test(error ?? ""),
+          refused,
+          `${error}`,
+        );
+        await channel.close();
+      }
+      // Without an end, a lane has nothing.
+      await dumpQueue(connection, "q", { id, from: 0, to: [] }, { onDelivery: () => assert.fail("no end") });
+      await connection.close();
+    });
+  });
+
+  it("a snapshot has policies for those who may make them, and no queue of one connection or without messages", async () => {
+    await withBroker(async (broker, connect) => {
+      const guest = await connect();
+      await withChannel(
+        guest,
+        (channel) => channel.call("queue.declare", { queue: "own", exclusive: true }, "queue.declare-ok"),
+      );
+      // A queue that stores nothing, as for a subscriber of MQTT with QoS 0.
+      const flags = { passive: false, durable: false, autoDelete: false, exclusive: false, arguments: {} };
+      broker.core.vhosts.get("/")!.declareQueue({ ...flags, queue: "direct" }, broker, "direct", true);
+      await declareQueue(guest, "q");
+      await declareQueue(guest, "mqcat.restore.1");
+      await withChannel(guest, async (channel) => {
+        for (const exchange of ["one", "two"]) {
+          await channel.call("exchange.declare", { exchange, type: "fanout" }, "exchange.declare-ok");
+        }
+        await channel.call("exchange.bind", { source: "one", destination: "two" }, "exchange.bind-ok");
+        for (const queue of ["q", "own", "mqcat.restore.1"]) {
+          await channel.call("queue.bind", { exchange: "two", queue }, "queue.bind-ok");
+        }
+      });
+      broker.core.vhosts.get("/")!.putPolicy(false, {
+        vhost: "/",
+        name: "short",
+        pattern: "^q",
+        applyTo: "all",
+        priority: 0,
+        definition: { "max-length": 5 },
+      });
+      const users: [tags: string[], policies: string[] | undefined][] = [
+        [["administrator"], ["short"]],
+        [["policymaker"], ["short"]],
+        [["management", "policymaker"], ["short"]],
+        [["monitoring"], undefined],
+        [[], undefined],
+      ];
+      for (const [tags, policies] of users) {
+        broker.users.put("jane", "jane", tags);
+        broker.users.permit("jane", "/", { configure: "", write: "", read: ".*" });
+        const jane = await connect("jane");
+        const { queues, definitions } = await readSnapshot(jane);
+        const names = (key: string) =>
+          (definitions[key] as { name: string }[] | undefined)?.map(({ name }) => name).sort();
+        assert.deepEqual(queues.map(({ name }) => name).sort(), ["mqcat.restore.1", "q"]);
+        assert.deepEqual(names("queues"), ["q"]);
+        assert.deepEqual(names("policies"), policies, `${tags}`);
+        assert.equal("parameters" in definitions, policies !== undefined);
+        const bindings = definitions["bindings"] as { source: string; destination: string }[];
+        assert.deepEqual(
+          bindings.map(({ source, destination }) => `${source} to ${destination}`).sort(),
+          ["one to two", "two to q"],
+        );
+        await jane.close();
+      }
+      await guest.close();
+    });
+  });
+
+  it("the progress of a restore survives a restart with all of its messages, also transient ones", async () => {
+    using dir = tempDir();
+    const progress = "mqcat.restore.7";
+    const all = [{}, { deliveryMode: 1, expiration: "100000000" }, { deliveryMode: 2 }];
+    await withBroker(async (_broker, connect) => {
+      const connection = await connect();
+      await declareQueue(connection, "q", { arguments: { "x-max-priority": 1 } });
+      await declareQueue(connection, progress);
+      for (const [at, properties] of all.entries()) {
+        const message = {
+          body: bytes(String(at)),
+          properties: encodeProperties({ ...properties, priority: 1 }),
+        };
+        assert.equal(await restore(connection, "q", message, progress), "");
+      }
+      assert.deepEqual(await dump(connection, progress), ["|q|0", "|q|1", "|q|2"]);
+      // Without progress, a transient message does not survive.
+      assert.equal(await restore(connection, "q", { properties: encodeProperties({ deliveryMode: 1 }) }), "");
+      await connection.close();
+    }, dir.path);
+    await withBroker(async (broker, connect) => {
+      const connection = await connect();
+      assert.deepEqual(await dump(connection, "q"), ["|q|0", "|q|1", "|q|2"]);
+      assert.deepEqual(await dump(connection, progress), ["|q|0", "|q|1", "|q|2"]);
+      const { lanes } = broker.core.vhosts.get("/")!.queues.get(progress)!;
+      assert.deepEqual([0, 1, 2].map((seq) => lanes[0]!.expiryAt(seq)), [0, 0, 0]);
+      const { queues } = await readSnapshot(connection);
+      assert.deepEqual(queues.map(({ name, to }) => [name, to]).sort(), [[progress, [3]], ["q", [0, 3]]]);
+      await connection.close();
+    }, dir.path);
+  });
+
+  it("permissions - the author of a restored message, and the queue of its progress", async () => {
+    await withBroker(async (broker, connect) => {
+      const guest = await connect();
+      for (const queue of ["mine", "mqcat.restore.1", "mqcat.restore.2"]) await declareQueue(guest, queue);
+      const permit = (tags: string[]) => {
+        broker.users.put("jane", "jane", tags);
+        broker.users.permit("jane", "/", {
+          configure: "",
+          write: "^(mine|amq\\.default|mqcat\\.restore\\.1)$",
+          read: "",
+        });
+      };
+      permit([]);
+      const jane = await connect("jane");
+      const by = (userId: string) => ({ properties: encodeProperties({ userId }) });
+      assert.equal(await restore(jane, "mine", by("jane")), "");
+      assert.equal(await restore(jane, "mine", {}, "mqcat.restore.1"), "");
+      assert.match(await restore(jane, "mine", {}, "mqcat.restore.2"), /access to queue 'mqcat.restore.2'/);
+      const users: [tags: string[], allowed: boolean][] = [
+        [["administrator"], true],
+        [["management", "impersonator"], true],
+        [["monitoring"], false],
+      ];
+      for (const [tags, allowed] of users) {
+        permit(tags);
+        const error = await restore(jane, "mine", by("john"));
+        assert.equal(error === "", allowed, `${tags}: ${error}`);
+      }
+      await jane.close();
+      await guest.close();
+    });
+  });
+
+  it("a message is not restored in a transaction", async () => {
+    await withBroker(async (_broker, connect) => {
+      const connection = await connect();
+      await declareQueue(connection, "q");
+      const channel = await connection.open();
+      await channel.call("tx.select", {}, "tx.select-ok");
+      const whole = { exchange: "", routingKey: "q", properties: NONE, body: bytes("x"), redelivered: false };
+      connection.encoder.publish(channel.id, RESTORE, "q", false, NONE, encodeRestored(whole, ""));
+      connection.flush();
+      // It closes the connection.
+      assert.match((await connection.closed)!.message, /cannot be restored in a transaction/);
     });
   });
 });

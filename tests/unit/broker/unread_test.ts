@@ -22,19 +22,35 @@ interface Reason {
 const SIZE = 200_000;
 const COUNT = 60;
 
+/** Waits until a number stays the same. */
+async function unchanged(read: () => number): Promise<void> {
+  let before = -1;
+  await waitFor(() => {
+    const now = read();
+    const same = now === before;
+    before = now;
+    return same;
+  });
+}
+
 const REASONS: readonly Reason[] = [
   {
     what: "a publisher that waits for a broker without room",
     async begin(channel, other, broker) {
       broker.core.faults.blocked = "a test";
       broker.core.onRoomChange();
+      // What is sent during a write goes out in one block after it.
+      channel.peer.heartbeat();
       channel.publish("", "q", "later");
+      channel.send("queue.declare", { queue: "late" });
       await channel.peer.zero.take("connection.blocked");
       await other.queue("another");
+      assert.equal(broker.vhosts.get("/")!.queues.has("late"), false);
     },
     async end(channel, _other, broker) {
       broker.core.faults.blocked = undefined;
       broker.core.onRoomChange();
+      await channel.take("queue.declare-ok");
       await channel.ready("q", 1);
     },
   },
@@ -66,14 +82,8 @@ const REASONS: readonly Reason[] = [
       for (let i = 0; i < COUNT; i++) channel.send("basic.get", { queue: "q", noAck: true });
       const queue = broker.vhosts.get("/")!.queues.get("q")!;
       await waitFor(() => queue.ready < COUNT);
-      // More than may wait for a client.
-      let before = -1;
-      await waitFor(() => {
-        const same = queue.ready === before;
-        before = queue.ready;
-        return same;
-      });
-      assert.ok(before > 0, "all of it was written");
+      await unchanged(() => queue.ready);
+      assert.ok(queue.ready > 0, "more was written than may wait for a client");
     },
     async end(channel) {
       channel.peer.resume();
@@ -114,4 +124,47 @@ describe("broker, unread input", () => {
       }
     });
   }
+
+  it("unread - a consumer that does not read gets only a part of the messages, and the rest when it reads", async () => {
+    const broker = await Broker.open({ memoryLimit: LIMIT });
+    try {
+      const url = await broker.listen("amqp://127.0.0.1:0");
+      const peer = await Peer.open(url);
+      const channel = await peer.channel();
+      await channel.queue("q");
+      for (let i = 0; i < COUNT; i++) channel.publish("", "q", new Uint8Array(SIZE));
+      await channel.ready("q", COUNT);
+      const queue = broker.vhosts.get("/")!.queues.get("q")!;
+      peer.pause();
+      channel.send("basic.consume", { queue: "q", noAck: true });
+      await waitFor(() => queue.ready < COUNT);
+      await unchanged(() => queue.ready);
+      assert.ok(queue.ready > 0, "all messages were written");
+      peer.resume();
+      await channel.deliveries(COUNT);
+      assert.equal(queue.ready, 0);
+      await peer.close();
+    } finally {
+      await broker.close();
+    }
+  });
+
+  it("unread - a connection is closing until the client has answered", async () => {
+    const broker = await Broker.open();
+    try {
+      const peer = await Peer.open(await broker.listen("amqp://127.0.0.1:0"));
+      const [connection] = broker.connections;
+      assert.equal(connection!.state, "running");
+      peer.pause();
+      // A channel that is not open.
+      peer.use(7).send("queue.declare", { queue: "q" });
+      await waitFor(() => connection!.state === "closing");
+      assert.equal(broker.connections.size, 1);
+      peer.resume();
+      await peer.ended();
+      await waitFor(() => broker.connections.size === 0);
+    } finally {
+      await broker.close();
+    }
+  });
 });

@@ -2,62 +2,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { LimitError } from "../../../lib/errors.ts";
-import { Batch } from "../../../lib/zmtp/batch.ts";
-import type { ZmtpConnection } from "../../../lib/zmtp/connection.ts";
-import { Outbox, type OutboxLimits } from "../../../lib/zmtp/outbox.ts";
+import { utf8 } from "../../../lib/zmtp/bytes.ts";
 import { Inbox } from "../../../lib/zmq/incoming/inbox.ts";
 import { FanOut, type FanOutOptions } from "../../../lib/zmq/outgoing/fan_out.ts";
 import { RoundRobin } from "../../../lib/zmq/outgoing/round_robin.ts";
 import { FakeTime } from "../../support/fake_time.ts";
-
-const utf8 = (text: string) => new TextEncoder().encode(text);
-
-/** A batch with a message for each word, whose frames are separated by a slash. */
-function batchOf(text: string): Batch {
-  return Batch.ofMessages(text.split(" ").map((message) => message.split("/").map(utf8)));
-}
-
-/** A connection whose writes stay in progress until `drain`. */
-class FakePeer {
-  readonly remote: string;
-  readonly outbox: Outbox;
-  progress = 0;
-  refusal: Error | undefined;
-  readonly #writes: string[] = [];
-
-  constructor(remote: string, limits: OutboxLimits = { messages: 10, bytes: Infinity }) {
-    this.remote = remote;
-    this.outbox = new Outbox(limits, (bytes) => void this.#writes.push(messagesIn(bytes)));
-  }
-
-  refuse(error: Error): void {
-    this.refusal = error;
-  }
-
-  reclaim(): Batch {
-    return this.outbox.reclaim(0);
-  }
-
-  get connection(): ZmtpConnection {
-    return this as unknown as ZmtpConnection;
-  }
-
-  /** The system takes everything. @returns the messages */
-  drain(): string {
-    while (!this.outbox.empty) this.outbox.onDrain();
-    return this.#writes.splice(0).join(" ");
-  }
-}
-
-/** The messages in encoded frames of at most 255 bytes. */
-function messagesIn(bytes: Uint8Array): string {
-  let text = "";
-  for (let at = 0; at < bytes.length;) {
-    const [flags, length] = bytes.subarray(at, at + 2);
-    text += new TextDecoder().decode(bytes.subarray(at + 2, at += 2 + length!)) + (flags === 1 ? "/" : " ");
-  }
-  return text.trim();
-}
+import { batchOf, FakePeer } from "./fake_peer.ts";
 
 describe("inbox", () => {
   /** An inbox of texts, and what it did to its source. */
@@ -282,6 +232,90 @@ describe("fan-out", () => {
     );
   });
 
+  it("limits - a peer has at most 100,000 subscriptions", () => {
+    const { fan, all: [one] } = fanOut({}, { one: [] });
+    for (let i = 0; i < 100_000; i++) fan.subscribe(one!.connection, utf8(`${i}`), true);
+    assert.equal(one!.refusal, undefined);
+    fan.subscribe(one!.connection, utf8("more"), true);
+    assert.match(one!.refusal!.message, /it has more than 100000 subscriptions/);
+  });
+
+  it("limits - topics of all peers have at most 64 MiB, and what is cancelled or removed makes room", () => {
+    const names = ["a", "b", "c", "d", "e"];
+    const { fan, all } = fanOut({}, Object.fromEntries(names.map((name) => [name, []])));
+    const most = 2 ** 24;
+    /** A topic of another length for each size. @returns the reason of the refusal */
+    const change = (at: number, size: number, subscribe: boolean) => {
+      const peer = all[at]!;
+      peer.refusal = undefined;
+      fan.subscribe(peer.connection, new Uint8Array(size), subscribe);
+      return (peer.refusal as Error | undefined)?.message.replace(/^.* as /, "");
+    };
+    const alone = "it has more than 100000 subscriptions, or 16777216 bytes of topics";
+    const together = "all peers together have more than 500000 subscriptions, or 67108864 bytes of topics";
+    // Twice the limit of one peer over time, but never at the same time.
+    assert.equal(change(0, most, true), undefined);
+    assert.equal(change(0, 1, true), alone);
+    assert.equal(change(0, most, false), undefined);
+    assert.equal(change(0, most - 1, true), undefined);
+    assert.equal(change(0, 1, true), undefined);
+    for (const at of [1, 2, 3]) assert.equal(change(at, most, true), undefined);
+    assert.equal(change(4, 1, true), together);
+    assert.equal(change(4, 0, true), undefined);
+    change(0, 1, false);
+    assert.equal(change(4, 2, true), together);
+    assert.equal(change(4, 1, true), undefined);
+    fan.remove(all[1]!.connection);
+    assert.equal(change(4, most - 1, true), undefined);
+    assert.equal(change(0, 1, true), undefined);
+    fan.add(all[1]!.connection);
+    assert.equal(change(1, 1, true), together);
+  });
+
+  it("limits - cancelled subscriptions do not count, however many there were", () => {
+    const { fan, all: [one] } = fanOut({ maxSubscriptions: 2 }, { one: ["kept"] });
+    for (const topic of ["a", "b", "c", "a"]) {
+      assert.equal(fan.subscribe(one!.connection, utf8(topic), true), "topic");
+      assert.equal(fan.subscribe(one!.connection, utf8(topic), false), "topic");
+    }
+    assert.equal(one!.refusal, undefined);
+  });
+
+  it("bytes - a batch whose bytes change after the call is sent as they were, to one peer or several", () => {
+    for (const names of [["one"], ["one", "two"], ["one", "two", "three"]]) {
+      for (const topics of [[""], ["a", "b"]]) {
+        const { fan, all } = fanOut({}, Object.fromEntries(names.map((name) => [name, topics])), false, 20);
+        for (const text of ["a1", "b2", "a3/x", "b4 a5", "a6/y b7", "b8", ""]) {
+          const batch = batchOf(text || "a");
+          batch.stable = false;
+          fan.send(batch, 0);
+          batch.bytes.fill(0x3f);
+        }
+        const expected = "a1 b2 a3/x b4 a5 a6/y b7 b8 a";
+        assert.deepEqual(all.map((peer) => peer.drain()), names.map(() => expected));
+      }
+    }
+  });
+
+  it("conflate - only the newest message waits for each peer, whether the bytes of a batch change or not", () => {
+    for (const stable of [true, false]) {
+      const fan = new FanOut({}, () => assert.fail("nothing is dropped"));
+      const all = ["one", "two"].map((name) => {
+        const peer = new FakePeer(name, { messages: 3, bytes: Infinity, conflate: true });
+        fan.add(peer.connection);
+        fan.subscribe(peer.connection, utf8(""), true);
+        return peer;
+      });
+      for (const text of ["a", "b c", "d", "e/1 f/2"]) {
+        const batch = batchOf(text);
+        batch.stable = stable;
+        fan.send(batch, 0);
+        if (!stable) batch.bytes.fill(0x3f);
+      }
+      assert.deepEqual(all.map((peer) => peer.drain()), ["a f/2", "a f/2"]);
+    }
+  });
+
   it("drop - messages over the room are counted for each peer, and each spell is reported once", () => {
     for (const topics of [[""], ["a", "b"]]) {
       const { fan, all: [one, two], dropping, send } = fanOut({}, { one: topics, two: topics });
@@ -303,7 +337,8 @@ describe("fan-out", () => {
       two: ["a"],
       idle: [],
     });
-    for (const peer of [two!, idle!]) peer.outbox.appendBatch(batchOf("x"), 0, 1);
+    two!.outbox.appendBatch(batchOf("x"), 0, 1);
+    idle!.outbox.appendBatch(batchOf("x x x"), 0, 3);
     assert.equal(send("a1 a2 a3"), 2);
     assert.deepEqual([one!.drain(), two!.drain(), fan.dropped, fan.longestWait], [
       "a1 a2",
@@ -354,6 +389,22 @@ describe("fan-out", () => {
     slow!.drain();
     assert.equal(send("c"), 1);
     assert.equal(slow!.drain(), "c");
+    // Whenever it is full again, the time begins again, whether it was given up before or not.
+    for (const wasStalled of [false, true]) {
+      if (!wasStalled) send("d");
+      slow!.drain();
+      slow!.outbox.appendBatch(batchOf("w"), 0, 1);
+      slow!.outbox.flush();
+      fill();
+      assert.equal(send("e"), 0);
+      time.pass(99);
+      assert.equal(send("e"), 0);
+      time.pass(1);
+      assert.equal(send("e"), 1);
+      time.pass(10_000);
+      fast!.drain();
+      assert.equal(send("f"), 0);
+    }
   });
 
   it("sendTo - one peer gets the frames whatever it subscribed to, and a full one is counted", () => {

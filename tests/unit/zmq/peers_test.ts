@@ -149,13 +149,14 @@ describe("peers - numbers", () => {
 
   it("maxPeers - connections without a handshake count until the handshake timeout", async () => {
     const log = new SocketLog();
-    await using pull = new Pull({ maxPeers: 2, handshakeTimeout: 100, onEvent: log.onEvent });
+    await using pull = new Pull({ maxPeers: 2, handshakeTimeout: 500, onEvent: log.onEvent });
     const endpoint = await pull.bind(LOCAL);
     using a = await RawPeer.dial(endpoint);
     using b = await RawPeer.dial(endpoint);
     await Promise.all([a.take(10), b.take(10)]);
     using refused = await RawPeer.dial(endpoint);
     await refused.untilGone();
+    assert.ok((await log.until("handshake-failed")).error instanceof LimitError, "not refused at once");
     await Promise.all([a.untilGone(), b.untilGone()]);
     using next = await RawPeer.dial(endpoint);
     await next.greet("PUSH");

@@ -132,6 +132,8 @@ describe("catalog", () => {
       `The definition of a queue is lost: its 1 messages are in the queue '${names[0]}' now`,
       `The definition of a queue is lost: its 2 messages are in the queue '${names[1]}' now`,
     ]);
+    const { durable, exclusive, autoDelete } = lost.core.vhosts.get("/")!.queues.get(names[0]!)!.definition;
+    assert.deepEqual([durable, exclusive, autoDelete], [true, false, false]);
     lost.core.close();
     // Their ids are not used again after another start.
     const again = open(dir.file("copy"));

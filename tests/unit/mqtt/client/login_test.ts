@@ -277,13 +277,18 @@ describe("MQTT login", () => {
       return connection;
     });
     await waitFor(() => writes.length === 1);
-    sink.onData(
-      encodePackets(5, [{ type: CONNACK, value: { sessionPresent: false, code: 0, properties: {} } }]),
-    );
+    // The answer comes byte by byte, after a chunk without any.
+    const connack = encodePackets(5, [{
+      type: CONNACK,
+      value: { sessionPresent: true, code: 0, properties: {} },
+    }]);
+    for (let i = 0; i <= connack.length; i++) sink.onData(connack.subarray(Math.max(0, i - 1), i));
     for (let i = 0; i < 10; i++) await Promise.resolve();
     assert.equal(isLoggedIn, false);
     sink.onDrain();
-    (await connecting).abort();
+    const connection = await connecting;
+    assert.equal(connection.sessionPresent, true);
+    connection.abort();
   });
 });
 

@@ -206,6 +206,89 @@ describe("data directory, in use", () => {
     model.journal.close();
   });
 
+  it("failure - none is lost when neither the log nor some acknowledgements can be written", async () => {
+    using dir = tempDir();
+    using failing = new Failing();
+    const directory = dir.file("data");
+    const model = new JournalModel({ ...OPTIONS, directory });
+    const fill = () => {
+      for (let i = 0; i < 50; i++) model.publish(`${i} `.padEnd(200, "x"), [A]);
+    };
+    fill();
+    model.flush();
+    failing.pattern = /\.log$|0000002\.ack$/;
+    fill();
+    model.flush();
+    // Those of the newest segments come first.
+    for (let seq = 99; seq >= 0; seq--) if (seq % 3 === 0) model.settle(A, seq);
+    model.flush();
+    assert.match(model.journal.full!.message, /input\/output/);
+    failing.pattern = undefined;
+    await waitFor(() => model.journal.full === undefined);
+    copyFiles(directory, dir.file("copy"));
+    model.journal.close();
+    model.flushed = model.state;
+    model.afterCrash(dir.file("copy"));
+    model.journal.close();
+  });
+
+  it("failure - messages that are settled before their log is written do not come back", async () => {
+    using dir = tempDir();
+    using failing = new Failing();
+    const directory = dir.file("data");
+    const model = new JournalModel({ ...OPTIONS, directory });
+    const fill = () => {
+      for (let i = 0; i < 50; i++) model.publish(`${i} `.padEnd(200, "x"), [A]);
+    };
+    fill();
+    model.flush();
+    failing.pattern = /\.log$/;
+    fill();
+    model.flush();
+    for (let seq = 50; seq < 100; seq++) model.settle(A, seq);
+    model.flush();
+    failing.pattern = undefined;
+    await waitFor(() => model.journal.full === undefined);
+    model.flush();
+    copyFiles(directory, dir.file("copy"));
+    model.journal.close();
+    model.flushed = model.state;
+    model.afterCrash(dir.file("copy"));
+    model.journal.close();
+  });
+
+  it("files - are closed when a segment is deleted that waits for a sync", () => {
+    using dir = tempDir();
+    const open = new Set<number>();
+    const { openSync, closeSync } = fs;
+    using _files = replaced({
+      openSync: (file: string, flags: string, mode?: number) => {
+        const fd = openSync(file, flags, mode);
+        open.add(fd);
+        return fd;
+      },
+      closeSync: (fd: number) => {
+        open.delete(fd);
+        closeSync(fd);
+      },
+    });
+    const model = new JournalModel({
+      ...OPTIONS,
+      sync: "interval",
+      syncInterval: 1e8,
+      directory: dir.file("data"),
+    });
+    for (let i = 0; i < 100; i++) model.publish("x".repeat(200), [A]);
+    model.flush();
+    assert.ok(open.size > 5, `${open.size} files`);
+    for (let seq = 0; seq < 100; seq++) model.settle(A, seq);
+    model.flush();
+    // The head stays, with its acknowledgements.
+    assert.deepEqual([open.size, logs(dir.file("data")).length], [2, 1]);
+    model.journal.close();
+    assert.equal(open.size, 0);
+  });
+
   it("failure - acknowledgements of which some cannot be written are written later", async () => {
     for (const broken of [1, 2, 3]) {
       using dir = tempDir();
@@ -247,6 +330,81 @@ describe("data directory, in use", () => {
     model.journal.close();
   });
 
+  it("sync - what is written during a sync is safe with the next one, and a new file with that of the directory", async () => {
+    using dir = tempDir();
+    const held: [what: string, end: () => void][] = [];
+    const { fdatasync, fsync } = fs;
+    const hold = (what: string, real: typeof fsync) => (fd: number, done: fs.NoParamCallback) =>
+      void held.push([what, () => real(fd, done)]);
+    using _held = replaced({ fdatasync: hold("log", fdatasync), fsync: hold("directory", fsync) });
+    let reports = 0;
+    const model = new JournalModel({ directory: dir.file("data"), onSynced: () => reports++ });
+    const { journal } = model;
+    const positions: number[] = [];
+    const write = () => {
+      model.publish("a", [A]);
+      model.flush();
+      positions.push(journal.position);
+    };
+    const end = () => held.splice(0, 1).forEach(([, end]) => end());
+    const waits = (...names: string[]) =>
+      waitFor(() => held.map(([what]) => what).sort().join() === names.join());
+    write();
+    await waits("directory", "log");
+    write();
+    write();
+    await waits("directory", "log");
+    end();
+    // The other of the two is still running.
+    write();
+    assert.deepEqual([reports, journal.syncedPosition, held.length], [0, 0, 1]);
+    end();
+    await waits("log");
+    assert.deepEqual([reports, journal.syncedPosition], [1, positions[0]]);
+    end();
+    await waitFor(() => reports === 2);
+    assert.deepEqual([journal.syncedPosition, held.length], [positions[3], 0]);
+    journal.close();
+  });
+
+  it("sync - a stop during a sync syncs everything, and closes the files", async () => {
+    using dir = tempDir();
+    const open = new Set<number>();
+    const held: (() => void)[] = [];
+    const { openSync, closeSync, fdatasync } = fs;
+    const model = new JournalModel({ ...OPTIONS, sync: "confirm", directory: dir.file("data") });
+    {
+      using _files = replaced({
+        openSync: (file: string, flags: string, mode?: number) => {
+          const fd = openSync(file, flags, mode);
+          open.add(fd);
+          return fd;
+        },
+        closeSync: (fd: number) => {
+          open.delete(fd);
+          closeSync(fd);
+        },
+        fdatasync: (fd: number, done: fs.NoParamCallback) => void held.push(() => fdatasync(fd, done)),
+      });
+      for (let i = 0; i < 40; i++) model.publish("x".repeat(200), [A]);
+      model.flush();
+      for (let i = 0; i < 40; i++) model.publish("x".repeat(200), [A]);
+      model.flush();
+      const { length } = held;
+      assert.ok(length > 1, `${length} files`);
+      model.journal.close();
+      assert.equal(model.journal.syncedPosition, model.journal.position);
+      // The files of the running sync are needed until it ends.
+      assert.ok(open.size > 0);
+      for (const end of held) end();
+      await waitFor(() => open.size === 0);
+      assert.equal(held.length, length);
+    }
+    model.flushed = model.state;
+    model.afterCrash(dir.file("data"));
+    model.journal.close();
+  });
+
   it("sync - the mode flush makes none, and interval makes one when many segments wait for it", async () => {
     const modes: [sync: SyncMode, segments: number, isSynced: boolean][] = [
       ["flush", 40, false],
@@ -261,6 +419,13 @@ describe("data directory, in use", () => {
       while (logs(directory).length < segments + 1) {
         model.publish("x".repeat(3000), [A]);
         model.flush();
+      }
+      if (!isSynced) {
+        // Segments without messages are deleted; no copies need to be on disk before that.
+        for (let seq = 0; seq < 5; seq++) model.settle(A, seq);
+        model.flush();
+        model.flush();
+        assert.ok(logs(directory).length <= segments - 4);
       }
       assert.equal(syncs.count > 0, isSynced, `${sync}, ${segments} segments`);
       if (isSynced) await waitFor(() => (model.flush(), syncs.count >= segments));

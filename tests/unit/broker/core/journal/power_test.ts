@@ -3,10 +3,12 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import { describe, it } from "node:test";
 import { encodeMessage } from "../../../../../lib/broker/core/message.ts";
+import { Journal } from "../../../../../lib/broker/core/journal/journal.ts";
+import { Lane } from "../../../../../lib/broker/core/queue/lane.ts";
 import type { Queue } from "../../../../../lib/broker/core/queue/queue.ts";
 import { Broker } from "../../../../../lib/broker/server.ts";
 import { type TempDir, tempDir, waitFor } from "../../../../support/helpers.ts";
-import { JournalModel, QUEUES } from "../../../../support/journal_model.ts";
+import { copyFiles, JournalModel, QUEUES } from "../../../../support/journal_model.ts";
 import { PowerFailure } from "../../../../support/power_failure.ts";
 
 const [A, B] = QUEUES as [number, number];
@@ -89,6 +91,64 @@ describe("journal, power failure", () => {
     power.copyKilled(folder.file("data"), folder.file("killed"));
     model.journal.close();
     assert.deepEqual(stored(folder.file("killed")), { a: [], b: ALL.slice(50) });
+  });
+
+  it("journal - a start acknowledges what was replaced, also beside a deleted queue and without the original", async () => {
+    using folder = tempDir();
+    using power = new PowerFailure();
+    const [, , C] = QUEUES as [number, number, number];
+    // Two messages take a segment.
+    const model = new JournalModel({ directory: folder.file("data"), sync: "confirm", segmentSize: 1024 });
+    for (const id of [A, B]) model.publish("x".repeat(400), [id]);
+    model.flush();
+    await waitFor(() => model.journal.syncedPosition === model.journal.position);
+    power.hold();
+    for (const id of [A, B]) model.replace(id, 0, C);
+    assert.deepEqual([0, 1].map((seq) => model.lanes.get(C)!.segmentAt(seq)), [2, 2]);
+    model.flush();
+    for (const copy of ["whole", "without"]) copyFiles(folder.file("data"), folder.file(copy));
+    power.release();
+    model.journal.close();
+    fs.rmSync(`${folder.file("without")}/00000001.log`);
+    for (const copy of ["whole", "without"]) {
+      const lanes = new Map([B, C].map((id) => [id, new Lane()]));
+      const lane = (id: number, number: number) => number === 3 ? lanes.get(id) : undefined;
+      const journal = Journal.open({ directory: folder.file(copy), sync: "flush" }, { lane });
+      const found = [B, C].map((id) => [lanes.get(id)!.ready, lanes.get(id)!.nextSeq]);
+      assert.deepEqual(found, [[0, 1], [2, 2]], copy);
+      journal.close();
+    }
+  });
+
+  it("journal - copies that fill two segments are on disk before their original is deleted, sync flush", async () => {
+    for (let room = 90; room <= 270; room += 20) {
+      using folder = tempDir();
+      using power = new PowerFailure();
+      const directory = folder.file("data");
+      const model = new JournalModel({
+        directory,
+        sync: "flush",
+        segmentSize: 4096,
+        cacheSize: 0,
+        garbageSize: 2000,
+      });
+      const lane = model.lanes.get(A)!;
+      // A record takes 46 bytes more than its body. The first segment is full, the second one has some room left.
+      for (let i = 0; i < 42; i++) model.publish(`${i}`.padEnd(50, "x"), [A]);
+      model.publish("x".repeat(4048 - 46 - room), [B]);
+      assert.deepEqual([0, 41].map((seq) => lane.segmentAt(seq)), [1, 1]);
+      assert.equal(model.lanes.get(B)!.segmentAt(0), 2);
+      const kept = [38, 39, 40, 41];
+      for (let seq = 0; seq < 38; seq++) model.settle(A, seq);
+      await waitFor(() => {
+        model.flush();
+        return !fs.existsSync(`${directory}/00000001.log`);
+      });
+      power.copy(directory, folder.file("failed"));
+      model.check();
+      model.journal.close();
+      assert.deepEqual(stored(folder.file("failed")).a, kept, `${room} bytes of room`);
+    }
   });
 
   for (const what of ["dead letter", "delayed message"] as const) {

@@ -275,6 +275,14 @@ const CASES: readonly Case[] = [
     gone: ["00000002.ack"],
   },
   {
+    what: "acknowledgements that cannot be read, as if they were being written",
+    crash: true,
+    harm: (directory) => edit(`${directory}/00000002.ack`, (bytes) => void bytes.fill(1)),
+    problems: [],
+    bodies: [ONE, [...ALL_TWO, ...LATER], BLANK],
+    gone: ["00000002.ack.damaged-1"],
+  },
+  {
     what: "acknowledgements that were being written",
     crash: true,
     harm: (directory, firstAcks) =>
@@ -296,12 +304,21 @@ const CASES: readonly Case[] = [
   {
     what: "acknowledgements with something after the last record",
     crash: false,
-    harm: (directory) => fs.appendFileSync(`${directory}/00000001.ack`, "more"),
+    harm: (directory) => fs.appendFileSync(`${directory}/00000001.ack`, "x"),
     problems: [
       `The file 00000001.ack is damaged: ${SOME_AGAIN}${KEPT} 00000001.ack.damaged-1`,
       `The file 00000001.ack is N bytes longer than at the last clean stop: ${AGAIN}`,
     ],
     bodies: unsureOfFirst,
+  },
+  {
+    what: "a last segment whose end was being written",
+    crash: true,
+    harm: (directory) =>
+      fs.truncateSync(`${directory}/00000003.log`, fs.statSync(`${directory}/00000003.log`).size - 5),
+    problems: [],
+    bodies: [ONE.slice(0, -1), TWO.slice(0, -1), BLANK],
+    gone: ["00000003.log.damaged-1"],
   },
   {
     what: "a segment with a byte too many",
@@ -372,6 +389,46 @@ describe("data directory, reopened", () => {
     });
   }
 
+  it("data directory - an incomplete acknowledgement is cut off before others follow", () => {
+    using dir = tempDir();
+    const directory = dir.file("data");
+    const firstAcks = make(directory, true);
+    fs.truncateSync(`${directory}/00000001.ack`, firstAcks + 7);
+    const bodies = [ONE.filter((body) => body !== "1/7"), TWO, BLANK, []];
+    const settle = (model: JournalModel) => {
+      const lane = model.lanes.get(FIRST)!;
+      for (const seq of [6, 7]) {
+        model.journal.settle(lane.segmentAt(seq), FIRST, 3, seq, lane.sizeAt(seq));
+        lane.remove(seq);
+      }
+    };
+    assert.deepEqual(start(directory, settle).problems, []);
+    assert.deepEqual(start(directory), { bodies, problems: [] });
+  });
+
+  it("data directory - a start does not depend on the order of the names in the directory", () => {
+    for (const order of [1, -1]) {
+      using dir = tempDir();
+      const directory = dir.file("data");
+      make(directory);
+      const { readdirSync } = fs;
+      Object.assign(fs, {
+        readdirSync: (path: string) => readdirSync(path).sort((a, b) => a < b ? -order : order),
+      });
+      try {
+        const { bodies, problems } = start(directory, (model) => {
+          // They need another segment.
+          for (let i = 0; i < 10; i++) model.publish("after ".padEnd(200, "x"), [QUEUES[3]!]);
+        });
+        assert.deepEqual([bodies, problems], [[...unharmed, []], []]);
+        const after = Array.from({ length: 10 }, () => "after");
+        assert.deepEqual(start(directory), { bodies: [...unharmed, after], problems: [] });
+      } finally {
+        Object.assign(fs, { readdirSync });
+      }
+    }
+  });
+
   it("data directory - the acknowledgements of a renamed segment are not lost in a crash before they are written again", () => {
     using dir = tempDir();
     const directory = dir.file("data");
@@ -383,7 +440,11 @@ describe("data directory, reopened", () => {
     copyFiles(directory, dir.file("late"));
     model.journal.close();
     for (const copy of ["early", "late"]) {
-      assert.deepEqual(start(dir.file(copy)), { bodies: [...unharmed, []], problems: [] }, copy);
+      // The first start writes what is missing, and the second one needs the old file no longer.
+      for (let i = 0; i < 2; i++) {
+        assert.deepEqual(start(dir.file(copy)), { bodies: [...unharmed, []], problems: [] }, copy);
+      }
+      assert.equal(fs.existsSync(`${dir.file(copy)}/00000002.ack`), false);
     }
   });
 
