@@ -11,7 +11,7 @@ const EXAMPLES: [password: string, setting: string, hash: string][] = [
   [
     "Hello world!",
     "$6$saltstring",
-    "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjlO/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1",
+    "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1",
   ],
   [
     "This is just a test",
