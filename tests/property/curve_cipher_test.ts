@@ -6,6 +6,7 @@ import sodium from "libsodium-wrappers";
 import { MqcatError } from "../../lib/errors.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
 import { ZmtpFrameDecoder } from "../../lib/zmtp/frame_decoder.ts";
+import { encodeFrame } from "../../lib/zmtp/frame_encoder.ts";
 import { CurveCipher } from "../../lib/zmtp/mechanisms/curve_cipher.ts";
 import { loadNacl } from "../../lib/zmtp/mechanisms/nacl.ts";
 import { concat, utf8 } from "../../lib/zmtp/bytes.ts";
@@ -131,6 +132,14 @@ describe("curve cipher", () => {
 });
 
 describe("curve cipher, counter", () => {
+  it("overhead - is the most by which a frame grows, so that no message within the limit is refused", () => {
+    const growth = [0, 1, 222, 223, 255, 256, 257, 300].map((length) => {
+      const plain = encodeFrame(new Uint8Array(length));
+      return cipher().seal(plain).length - plain.length;
+    });
+    assert.equal(cipher().overhead, Math.max(...growth));
+  });
+
   it("seal - the counter of the nonce goes on past 2^32", () => {
     const sealed = cipher(2 ** 32 - 2).seal(concat([1, 2, 3].map((n) => Uint8Array.of(0, 1, n))));
     const view = new DataView(sealed.buffer, sealed.byteOffset);

@@ -62,4 +62,18 @@ describe("last_values", () => {
     const has = (topic: number) => messagesOf(cache.matching(utf8(`t${topic} `))).length === 1;
     assert.deepEqual([0, 1, 10, 11, 100_009].map(has), [true, false, false, true, true]);
   });
+
+  it("last_values - keeps 64 MiB of messages, of which the replaced ones are no part", TIMEOUT, () => {
+    const cache = new LastValues(utf8(" "));
+    const note = (topic: string, size: number) => cache.note(Batch.of([utf8(topic), new Uint8Array(size)]));
+    for (let i = 0; i < 200; i++) note("again", 2 ** 20 - 5);
+    for (let i = 100; i < 163; i++) note(`t${i}`, 2 ** 20 - 4);
+    assert.equal(cache.size, 64);
+    note("t162", 2 ** 20 - 3);
+    // One byte too much: the oldest is removed, which makes room for another one.
+    assert.equal(cache.size, 63);
+    assert.equal(cache.matching(utf8("again")).frames, 0);
+    note("t163", 2 ** 20 - 5);
+    assert.equal(cache.size, 64);
+  });
 });

@@ -52,6 +52,24 @@ describe("stream frames", () => {
     }));
   });
 
+  it("publish - a body has the short form up to 255 bytes, and the long one from 256", () => {
+    for (const size of [0, 1, 254, 255, 256, 257, 1000]) {
+      const encoder = new StreamEncoder();
+      const body = Uint8Array.from({ length: size + 2 }, (_, i) => i);
+      encoder.publish(PUBLISHER, 2 ** 40 + 5, body, 1, size + 1, LIMIT);
+      encoder.endPublish();
+      const sections: Uint8Array[] = [];
+      const decoder = new StreamDecoder(LIMIT, (_key, fields) => {
+        assert.deepEqual([fields.uint8(), fields.uint32(), fields.uint64()], [PUBLISHER, 1, 2 ** 40 + 5]);
+        sections.push(Uint8Array.from({ length: fields.uint32() }, () => fields.uint8()));
+        assert.throws(() => fields.uint8(), ProtocolError);
+      });
+      decoder.push(encoder.out.take());
+      assert.equal(sections[0]![3], size < 256 ? 0xa0 : 0xb0);
+      assert.deepEqual(bodyOf(sections[0]!), body.slice(1, size + 1));
+    }
+  });
+
   it("publish - as many messages share a frame as surely fit", () => {
     for (let size = 900; size < 1100; size++) {
       const encoder = new StreamEncoder();

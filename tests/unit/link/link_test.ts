@@ -6,6 +6,7 @@ import { AwayError } from "../../../lib/link/away.ts";
 import { dialFirst, patiently } from "../../../lib/link/dial.ts";
 import { Link, type LinkUser } from "../../../lib/link/link.ts";
 import type { LinkEvent, LinkOptions } from "../../../lib/link/options.ts";
+import type { Endpoint } from "../../../lib/transport/endpoint_types.ts";
 import type { ByteStream } from "../../../lib/transport/stream.ts";
 import { listen } from "../../../lib/transport/transport.ts";
 import { waitFor } from "../../support/helpers.ts";
@@ -94,6 +95,44 @@ describe("dial", () => {
     await dialFirst(protocol, [host], { resolve });
     assert.deepEqual(seen, [listener.endpoint, listener.endpoint]);
     await assert.rejects(dialFirst(protocol, [host], { resolve }), /Cannot connect to tcp:\/\/one:/);
+  });
+
+  it("names - are tried as often as they have addresses; an address, or a WebSocket, is not resolved here", async () => {
+    await using listener = await listen("tcp://127.0.0.1:0", (stream) => stream.close());
+    const port = Number(new URL(listener.endpoint).port);
+    const cases: [
+      scheme: "tcp" | "tls" | "ws",
+      host: string,
+      found: string[],
+      logins: number,
+      lookups: number,
+    ][] = [
+      ["tcp", "one", [], 1, 1],
+      ["tcp", "one", ["127.0.0.1"], 1, 1],
+      ["tls", "one", ["127.0.0.1", "127.0.0.2"], 2, 1],
+      ["tcp", "one", ["127.0.0.1", "127.0.0.1", "127.0.0.1"], 3, 1],
+      ["tcp", "127.0.0.1", ["127.0.0.2"], 1, 0],
+      ["tls", "::1", ["127.0.0.2"], 1, 0],
+      ["ws", "localhost", ["127.0.0.2"], 1, 0],
+    ];
+    for (const [scheme, host, found, logins, lookups] of cases) {
+      const protocol = new FakeProtocol();
+      let lookedUp = 0;
+      let tries = 0;
+      protocol.login = async ({ dial }) => {
+        tries++;
+        // Whether anything answers there does not matter.
+        await dial().then((stream) => stream.close(), () => {});
+        throw TEMPORARY;
+      };
+      const endpoint = { scheme, host, port, ...(scheme === "ws" ? { path: "/" } : {}) } as Endpoint;
+      const resolve = () => {
+        lookedUp++;
+        return Promise.resolve(found);
+      };
+      await assert.rejects(dialFirst(protocol, [{ name: "one", endpoint }], { resolve }), TEMPORARY);
+      assert.deepEqual([tries, lookedUp], [logins, lookups], `${scheme} ${host} ${found}`);
+    }
   });
 
   it("deadline - dialling and the login share it", async () => {

@@ -114,6 +114,27 @@ describe("publisher", () => {
     }
   });
 
+  it("window - the bytes that wait leave less room, and the last message may exceed it", () =>
+    withPublisher((publisher, { events }) => {
+      assert.equal(put(publisher, "aaaaaa"), 1);
+      assert.equal(put(publisher, "bbb ccc ddd"), 2);
+      assert.deepEqual([publisher.pending, publisher.pendingBytes], [3, 12]);
+      assert.equal(put(publisher, "e"), 0);
+      events.onConfirm(1, false, true);
+      events.onBatchEnd();
+      assert.equal(put(publisher, "ffff g"), 1);
+      return Promise.resolve();
+    }, { windowBytes: 10 }));
+
+  it("reconnect - a message that is as large as the new connection allows is published again", () =>
+    withPublisher(async (publisher, publishing, connections) => {
+      put(publisher, "abc abcd");
+      publishing.limit = 3;
+      await reconnect(publishing, connections);
+      await waitFor(() => publisher.refused === 1);
+      assert.deepEqual([publishing.published[1], publisher.pending], [["1 t abc"], 1]);
+    }));
+
   it("returns - are counted, and reported to the run", () =>
     withPublisher(async (publisher, { events }) => {
       const outcome = new Recorder();

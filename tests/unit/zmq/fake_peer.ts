@@ -33,6 +33,17 @@ export class FakePeer {
     this.outbox = new Outbox(limits, (bytes) => void this.#writes.push(messagesIn(bytes)));
   }
 
+  /** Whether it is read from, each time that this changed. */
+  readonly reading: boolean[] = [];
+
+  pause(): void {
+    this.reading.push(false);
+  }
+
+  resume(): void {
+    this.reading.push(true);
+  }
+
   refuse(error: Error): void {
     this.refusal = error;
   }

@@ -71,6 +71,44 @@ describe("handshake", () => {
     await failure(greeting3(1, "", 1), IncompatiblePeerError, /unnamed security/);
   });
 
+  it("handshake - a peer with another mechanism sees ours, once, whichever side dialed", async () => {
+    for (const dialed of [false, true]) {
+      const stream = await failure(greeting3(1, "CURVE"), IncompatiblePeerError, /CURVE security/, {
+        ...PULL,
+        dialed,
+      });
+      assert.deepEqual(stream.sent, greeting3(1), `${dialed}`);
+    }
+  });
+
+  it("handshake - a READY has at most 32 KiB, and an identity at most 255 bytes", async () => {
+    /** A READY with so many bytes, in a LONG frame. */
+    const readyOf = (length: number) => {
+      const known = concat([Uint8Array.of(5), utf8("READY"), property("Socket-Type", "PUSH")]);
+      const body = concat([known, property("X", new Uint8Array(length - known.length - 6))]);
+      assert.equal(body.length, length);
+      return concat([Uint8Array.of(6, 0, 0, 0, 0, 0, 0, length >> 8, length & 255), body]);
+    };
+    const open = async (...parts: Uint8Array[]) => {
+      const stream = new ScriptedStream();
+      const shaking = handshake(stream, PULL);
+      stream.feed(afterGreeting(...parts));
+      return (await deadline(shaking)).peer;
+    };
+    assert.equal((await open(readyOf(32_768))).socketType, "PUSH");
+    await failure(afterGreeting(readyOf(32_769)), ProtocolError, /of 32769 bytes; the limit is 32768/);
+    const named = (length: number) =>
+      concat([
+        utf8("READY"),
+        property("Socket-Type", "PUSH"),
+        property("Identity", new Uint8Array(length).fill(7)),
+      ]);
+    const long = (body: Uint8Array) =>
+      concat([Uint8Array.of(6, 0, 0, 0, 0, 0, 0, (body.length + 1) >> 8, (body.length + 1) & 255, 5), body]);
+    assert.equal((await open(long(named(255)))).identity.length, 255);
+    await failure(afterGreeting(long(named(256))), ProtocolError, /identity is over 255 bytes/);
+  });
+
   it("handshake - explains an incompatible socket type, and sends the reason as ERROR", async () => {
     const stream = await failure(
       afterGreeting(ready("REQ")),

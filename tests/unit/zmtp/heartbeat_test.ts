@@ -120,6 +120,19 @@ describe("heartbeat", () => {
     assert.equal(watched.ends.length, 1);
   });
 
+  it("time in which this process was suspended is no silence of a peer that told its patience", () => {
+    using watched = new Watched(0);
+    watched.heartbeat.promise(600);
+    watched.time.pass(100);
+    watched.time.suspend(60_000);
+    assert.deepEqual(watched.ends, []);
+    // The 300 ms before the timer that was late count.
+    watched.time.pass(299);
+    assert.deepEqual(watched.ends, []);
+    watched.time.pass(1);
+    assert.deepEqual(watched.ends, ["60400: The peer sent nothing for 0.6 s"]);
+  });
+
   it("without an interval of our own nothing is sent, until the peer tells its patience", () => {
     using watched = new Watched(0);
     watched.time.pass(5000);

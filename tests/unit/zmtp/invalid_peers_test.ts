@@ -29,6 +29,8 @@ describe("handshake - invalid peers", () => {
       Uint8Array.of(0x16, 3, 1, 2, 0),
       "The peer speaks TLS, not plain ZeroMQ: use wss:// at both ends",
     ],
+    ["a TLS alert", Uint8Array.of(0x15, 3), "The peer speaks TLS, not plain ZeroMQ: use wss:// at both ends"],
+    ["nearly TLS", Uint8Array.of(0x16, 4), "The peer does not speak ZeroMQ (it sent bytes 16 04)"],
     [
       "AMQP",
       "AMQP\0\0\x09\x01",

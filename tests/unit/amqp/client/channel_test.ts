@@ -148,7 +148,8 @@ describe("AMQP channel", () => {
       undefined,
       0,
     ]);
-    assert.ok(new TextDecoder().decode(properties).endsWith("id of body"));
+    // The flags of the properties, and the only one.
+    assert.deepEqual(properties, Uint8Array.of(0, 0x80, 10, ...new TextEncoder().encode("id of body")));
   });
 
   it("frames - another type than the one that must follow is an error", () => {

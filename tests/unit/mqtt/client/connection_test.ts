@@ -33,6 +33,7 @@ class Scripted {
   readonly stream = new ScriptedStream();
   readonly connection: MqttConnection;
   readonly version: ProtocolVersion;
+  readonly decoder = new PacketDecoder({ onPacket: () => assert.fail("too early") });
   /** The intervals that the connection started, in milliseconds. */
   readonly delays: readonly number[];
   /** Half a keep alive time passes. */
@@ -40,7 +41,7 @@ class Scripted {
 
   constructor({ version = 5, session = { keepAlive: 0 }, properties = {}, maxMessage = 1000 }: Given = {}) {
     this.version = version;
-    const decoder = new PacketDecoder({ onPacket: () => assert.fail("too early") });
+    const { decoder } = this;
     const connack = { sessionPresent: false, code: 0, properties };
     const { result, ticks, delays } = captureIntervals(() =>
       new MqttConnection({ stream: this.stream, decoder, version, connack }, new Session(session), maxMessage)
@@ -111,6 +112,26 @@ describe("MQTT client, connection", () => {
       retains: false,
       sharesSubscriptions: false,
     });
+  });
+
+  it("limits - of received packets: what the client accepts, and at most what MQTT can express", async () => {
+    for (const maxMessage of [Infinity, 268_435_461]) {
+      assert.equal(new Scripted({ maxMessage }).decoder.maxPacket, 268_435_460);
+    }
+    const scripted = new Scripted({ maxMessage: 20 });
+    let seen = 0;
+    scripted.connection.events = { onPublish: () => seen++ };
+    scripted.connection.begin();
+    // A fixed header, a topic and its length, no properties, and the payload.
+    const sized = (size: number): Packet =>
+      ({ ...message, value: { ...message.value, payload: new Uint8Array(size - 6) } }) as Packet;
+    scripted.say(sized(20));
+    assert.deepEqual([seen, scripted.connection.over], [1, false]);
+    scripted.say(sized(21));
+    const cause = await deadline(scripted.connection.closed, 5000);
+    assert.match(cause!.message, /has 21 bytes: the limit is 20/);
+    assert.deepEqual(scripted.sent, [{ type: DISCONNECT, value: { reasonCode: 0x95, properties: {} } }]);
+    assert.equal(seen, 1);
   });
 
   it("input - waits until begin, and the end of each chunk is reported", () => {
@@ -279,6 +300,7 @@ describe("MQTT client, connection", () => {
     [{ keepAlive: 0 }, 5, {}],
     // The session of a random client identifier ends with the client.
     [{ keepAlive: 0, sessionExpiry: 60 }, 5, { sessionExpiryInterval: 0 }],
+    [{ keepAlive: 0, sessionExpiry: 1 }, 5, { sessionExpiryInterval: 0 }],
     [{ keepAlive: 0, sessionExpiry: 60, clientId: "me" }, 5, {}],
     [{ keepAlive: 0, sessionExpiry: 60 }, 4, {}],
   ];

@@ -4,16 +4,19 @@ import net from "node:net";
 import { describe, it } from "node:test";
 import { dialFirst } from "../../../../lib/link/dial.ts";
 import { ClosedError, UnreachableError } from "../../../../lib/errors.ts";
+import type { Attempt } from "../../../../lib/link/protocol.ts";
 import type { LinkOptions } from "../../../../lib/link/options.ts";
 import type { MqttConnection } from "../../../../lib/mqtt/client/connection.ts";
+import { login } from "../../../../lib/mqtt/client/login.ts";
 import { protocolOf } from "../../../../lib/mqtt/client/protocol.ts";
 import { Session, type SessionOptions } from "../../../../lib/mqtt/client/session.ts";
 import { parseMqttUrl } from "../../../../lib/mqtt/client/url.ts";
 import { CONNACK, CONNECT, DISCONNECT, PINGREQ } from "../../../../lib/mqtt/packet_type.ts";
 import type { ByteStream, StreamSink } from "../../../../lib/transport/stream.ts";
-import { waitFor } from "../../../support/helpers.ts";
+import { deadline, waitFor } from "../../../support/helpers.ts";
 import { encodePackets } from "../../../support/mqtt_packets.ts";
 import { packetsOf, serveMqtt } from "../../../support/scripted_mqtt.ts";
+import { ScriptedStream } from "../../../support/scripted_stream.ts";
 
 function dial(url: string, options: SessionOptions & LinkOptions = {}): Promise<MqttConnection> {
   return dialFirst(protocolOf(new Session(options)), parseMqttUrl(url).addresses, options);
@@ -158,6 +161,54 @@ describe("MQTT login", () => {
       assert.deepEqual(connections.map(({ version }) => version), [5, 4]);
     }));
 
+  it("login - a user and a password are sent if they are given", async () => {
+    const cases: [user: string | undefined, password: string | undefined, sent: (string | undefined)[]][] = [
+      [undefined, undefined, [undefined, undefined]],
+      ["me", undefined, ["me", undefined]],
+      ["", "p", ["", "p"]],
+      ["me", "", ["me", ""]],
+      // MQTT 3.1.1 has no password without a name.
+      [undefined, "p", ["", "p"]],
+    ];
+    for (const version of [5, 4] as const) {
+      for (const [user, password, sent] of cases) {
+        await serveMqtt({}, async (url, connections) => {
+          const addresses = parseMqttUrl(url).addresses.map((address) => ({ ...address, user, password }));
+          const connection = await dialFirst(protocolOf(new Session({ version })), addresses);
+          const [connect] = packetsOf(connections[0]!, CONNECT);
+          const text = connect!.password === undefined
+            ? undefined
+            : new TextDecoder().decode(connect!.password);
+          assert.deepEqual([connect!.userName, text], sent);
+          await connection.close();
+        });
+      }
+    }
+  });
+
+  it("login - a refusal of the user is not asked again in another version", () =>
+    serveMqtt({ connack: () => ({ code: 0x87 }) }, async (url, connections) => {
+      await assert.rejects(dial(url), { code: "ERR_AUTH" });
+      assert.deepEqual(connections.map(({ version }) => version), [5]);
+    }));
+
+  it("login - a CONNACK in several parts is one, also if the first one is empty", async () => {
+    const connack = encodePackets(5, [{
+      type: CONNACK,
+      value: { sessionPresent: true, code: 0, properties: { receiveMaximum: 9 } },
+    }]);
+    const stream = new ScriptedStream();
+    const attempt = { dial: () => Promise.resolve(stream), remaining: () => 5000 } as unknown as Attempt;
+    const session = new Session({ clientId: "me" });
+    const logging = login(attempt, parseMqttUrl("mqtt://localhost").addresses[0]!, session);
+    await waitFor(() => stream.sent.length > 0);
+    stream.feed(new Uint8Array(0));
+    for (const byte of connack) stream.feed(Uint8Array.of(byte));
+    const { version, connack: got } = await deadline(logging, 5000, "the login");
+    assert.deepEqual([version, got.sessionPresent, got.properties], [5, true, { receiveMaximum: 9 }]);
+    stream.close();
+  });
+
   it("login - what each version says of the session", async () => {
     const cases: [session: SessionOptions, cleanStart: boolean, properties: object][] = [
       [{ version: 5, receiveMaximum: 7 }, true, { receiveMaximum: 7 }],
@@ -167,6 +218,7 @@ describe("MQTT login", () => {
         sessionExpiryInterval: 60,
       }],
       [{ version: 4, clientId: "me", sessionExpiry: 60 }, false, {}],
+      [{ version: 5, sessionExpiry: 1 }, true, { receiveMaximum: 1000, sessionExpiryInterval: 1 }],
       [{ version: 4 }, true, {}],
     ];
     for (const [session, cleanStart, properties] of cases) {

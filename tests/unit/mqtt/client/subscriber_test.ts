@@ -313,9 +313,14 @@ describe("MQTT subscriber", () => {
   it("cancel - ends after its limit if the server does not answer, and no later connection subscribes", async () => {
     await withSubscriber(
       { on: (_, packet) => packet.type === UNSUBSCRIBE },
-      async (subscriber, connections) => {
+      async (subscriber, connections, got) => {
         await subscriber.cancel(1);
         await waitFor(() => packetsOf(connections[0]!, UNSUBSCRIBE).length === 1);
+        // What still comes is not delivered.
+        connections[0]!.publish("a/b", "late", { qos: 1, packetId: 3 });
+        connections[0]!.send(ackOf(PUBREL, 7));
+        await waitFor(() => idsOf(connections[0]!, PUBCOMP).length === 1);
+        assert.deepEqual(got, []);
         // Further connections do not subscribe again.
         subscriber.abort(new Error("cut"));
         await waitFor(() => connections.length >= 3 && connections[1]!.socket.closed);

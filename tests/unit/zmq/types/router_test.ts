@@ -1,6 +1,7 @@
 /** ROUTER with peers that have no network: routing ids that are taken over, and what is sent to whom. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { Batch } from "../../../../lib/zmtp/batch.ts";
 import { text } from "../../../../lib/zmtp/bytes.ts";
 import { Router, type RouterOptions } from "../../../../mod.ts";
 import { FakeTime } from "../../../support/fake_time.ts";
@@ -27,6 +28,13 @@ class TestedRouter extends Router {
     const peer = new FakePeer(identity, { messages: room, bytes: Infinity }, identity);
     this.onAttach(peer.connection, undefined);
     return peer;
+  }
+
+  arrive(peer: FakePeer, messages: string, stable: boolean): void {
+    const batch = batchOf(messages);
+    batch.stable = stable;
+    this.onBatch(peer.connection, batch);
+    if (!stable) batch.bytes.fill(0x3f);
   }
 }
 
@@ -90,6 +98,33 @@ describe("router", () => {
     assert.equal(router.sendBatch(batchOf("one/n one")), 2);
     assert.throws(() => router.sendBatch(batchOf("one/n one"), 2), RangeError);
     assert.equal(one.drain(), "n");
+  });
+
+  it("labels - messages that a consumer keeps do not change when the next ones arrive", () => {
+    for (const stable of [false, true]) {
+      const router = new TestedRouter();
+      const kept: Batch[] = [];
+      router.consume((batch) => {
+        assert.equal(batch.stable, stable);
+        kept.push(batch.own(0));
+      });
+      const peers = ["one", "another"].map((id) => router.attach(id));
+      for (const message of ["a b/c", "d", "e//f g"]) {
+        for (const peer of peers) router.arrive(peer, message, stable);
+      }
+      const messages = kept.map((batch) => {
+        const frames = batch.copy(0, batch.frames).map(text);
+        return frames.map((frame, i) => frame + (batch.flags[i] === 0 ? " " : "/")).join("").trim();
+      });
+      assert.deepEqual(messages, [
+        "one/a one/b/c",
+        "another/a another/b/c",
+        "one/d",
+        "another/d",
+        "one/e//f one/g",
+        "another/e//f another/g",
+      ]);
+    }
   });
 
   it("mandatory - a full queue waits, and an unknown id is an error after the messages before it", () => {

@@ -254,7 +254,10 @@ describe("AMQP client", () => {
       assert.equal((await client.findQueue("held"))!.messageCount, 3);
       first.ack();
       assert.equal((await consumer.receive())!.text(), "2");
-      await assert.rejects(client.consume("held", { prefetch: 0 }), RangeError);
+      for (const prefetch of [0, -1, 1.5, 65_536, NaN]) {
+        await assert.rejects(client.consume("held", { prefetch }), RangeError, `${prefetch}`);
+      }
+      for (const prefetch of [1, 65_535]) await (await client.consume("held", { prefetch })).close();
     }));
 
   it("consume - rejects for a queue that does not exist, and reports a deleted queue", () =>

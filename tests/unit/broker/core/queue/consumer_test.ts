@@ -95,6 +95,37 @@ describe("consumers", () => {
     assert.equal(serve(4), "cabd");
   });
 
+  it("consumers - a new one comes after those that wait, whoever is next", () => {
+    for (let served = 0; served <= 6; served++) {
+      const { serve, consumers, byTag } = list(["a", 0], ["b", 0], ["c", 0]);
+      for (const one of byTag.values()) Object.assign(one.options, { prefetch: 9 });
+      serve(served);
+      for (const tag of "de") consumers.add(consumer(tag, { prefetch: 9 }));
+      const line = ["abc", "bca", "cab"][served % 3]!;
+      assert.equal(serve(10), `${line}de`.repeat(2), `${served}`);
+    }
+  });
+
+  it("consumers - of each priority, those with room again return, and the others wait on", () => {
+    const { serve, free, consumers, byTag, tags } = list(["x", 5], ["a", 0], ["b", 0], ["c", 0], ["l", -1]);
+    Object.assign(byTag.get("x")!.options, { prefetch: 4 });
+    assert.equal(serve(9), "xxxxabcl-");
+    // The highest priority has none that waits for room.
+    consumers.remove(byTag.get("x")!);
+    free("bl");
+    assert.equal(serve(3), "bl-");
+    consumers.add(consumer("y", { priority: 5, prefetch: 2 }));
+    free("cl");
+    assert.equal(serve(5), "yycl-");
+    free("a");
+    // One in line, and as many that have no room: they stay.
+    assert.equal(tags().includes("a"), true);
+    consumers.remove(byTag.get("b")!);
+    assert.deepEqual([[...tags()].sort().join(""), consumers.size], ["acly", 4]);
+    free("cl");
+    assert.equal(serve(4), "acl-");
+  });
+
   it("consumers - removing one keeps the turn of the others", () => {
     for (const [gone, expected] of [["a", "cdb"], ["b", "cda"], ["c", "dab"], ["d", "cab"]] as const) {
       const { serve, consumers, byTag } = list(["a", 0], ["b", 0], ["c", 0], ["d", 0]);

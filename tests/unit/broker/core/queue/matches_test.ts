@@ -71,8 +71,10 @@ describe("matches", () => {
   it("matches - a message that was given back is tested again, unless it is no longer ready", () => {
     const queue = source("abcd");
     const matches = new Matches(queue, LOWER, true);
-    matches.returned(0, 2);
+    // Neither the next one to be tested, nor a later one.
+    for (const seq of [0, 2]) matches.returned(0, seq);
     assert.equal(all(matches, queue), "0a0b0c0d");
+    assert.equal(matches.tested, 4);
     for (const seq of [3, 1, 0]) matches.returned(0, seq);
     queue.lanes[0]!.take();
     assert.equal(all(matches, queue), "0b0d");

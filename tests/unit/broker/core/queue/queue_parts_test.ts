@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import type { FieldTable } from "../../../../../lib/amqp/types/field_value.ts";
 import { encodeMessage } from "../../../../../lib/broker/core/message.ts";
 import { type ConsumingChannel, QueueConsumer } from "../../../../../lib/broker/core/queue/consumer.ts";
+import { type DelayHost, DelayQueue } from "../../../../../lib/broker/core/queue/delay_queue.ts";
 import { Queue, type QueueHost } from "../../../../../lib/broker/core/queue/queue.ts";
 import { GONE } from "../../../../../lib/broker/core/queue/lane.ts";
 import { TestClock } from "../../../../../lib/broker/testing/test_clock.ts";
@@ -17,8 +18,10 @@ interface Given {
   arguments?: FieldTable;
   durable?: boolean;
   autoDelete?: boolean;
-  /** Whether a message that survives a restart replaces a dead one. */
+  /** Whether a message that survives a restart replaces a dead one, or a delayed one. */
   replaces?: boolean;
+  /** Whether it holds the messages of an exchange until they are due. */
+  delays?: boolean;
 }
 
 /** A queue, and what it did. */
@@ -30,10 +33,16 @@ class Scene {
   readonly told: string[] = [];
   readonly cycle: { now: number } & QueueHost["cycle"];
   readonly queue: Queue;
+  /** Why the broker takes no messages. */
+  blocked: string | undefined;
+  /** The messages that cannot be read. */
+  readonly damaged = new Set<number>();
   #depth = 0;
   #sent = 0;
 
-  constructor({ arguments: args = {}, durable = true, autoDelete = false, replaces = false }: Given = {}) {
+  constructor(
+    { arguments: args = {}, durable = true, autoDelete = false, replaces = false, delays }: Given = {},
+  ) {
     const { clock, told, waits } = this;
     this.cycle = {
       now: START,
@@ -55,28 +64,43 @@ class Scene {
       },
     };
     const encoded = encodeMessage({ exchange: "", routingKey: "k" }, {}, new Uint8Array(3));
-    this.queue = new Queue(
-      { id: 7, vhost: "/", name: "q", durable, exclusive: false, autoDelete, arguments: args },
-      {
-        journal: {
-          read: () => encoded,
-          settle: (...settled) => void told.push(`settle ${settled.join(" ")}`),
-          delivered: (...mark) => void told.push(`delivered ${mark.join(" ")}`),
-          deliveredOne: (...mark) => void told.push(`deliveredOne ${mark.join(" ")}`),
-          settledOne: (...mark) => void told.push(`settledOne ${mark.join(" ")}`),
-        },
-        cycle: this.cycle,
-        deadLetter: (_queue, _message, reason, lane, seq) => {
-          told.push(`dead ${reason} ${lane} ${seq}`);
-          return replaces;
-        },
-        isTraced: () => false,
-        traceDelivery() {},
-        traceOutcome() {},
-        deleteQueue: () => void told.push("delete"),
-        forget: () => void told.push("forget"),
+    const definition = {
+      id: 7,
+      vhost: "/",
+      name: "q",
+      durable,
+      exclusive: false,
+      autoDelete,
+      arguments: args,
+    };
+    const isBlocked = () => this.blocked;
+    const host: DelayHost = {
+      journal: {
+        read: (_segment, _offset, _id, seq) => this.damaged.has(seq!) ? undefined : encoded,
+        settle: (...settled) => void told.push(`settle ${settled.join(" ")}`),
+        delivered: (...mark) => void told.push(`delivered ${mark.join(" ")}`),
+        deliveredOne: (...mark) => void told.push(`deliveredOne ${mark.join(" ")}`),
+        settledOne: (...mark) => void told.push(`settledOne ${mark.join(" ")}`),
       },
-    );
+      cycle: this.cycle,
+      deadLetter: (_queue, _message, reason, lane, seq) => {
+        told.push(`dead ${reason} ${lane} ${seq}`);
+        return replaces;
+      },
+      isTraced: () => false,
+      traceDelivery() {},
+      traceOutcome() {},
+      deleteQueue: () => void told.push("delete"),
+      forget: () => void told.push("forget"),
+      get blocked() {
+        return isBlocked();
+      },
+      forward: (_queue, _message, seq) => {
+        told.push(`forward ${seq}`);
+        return replaces;
+      },
+    };
+    this.queue = delays ? new DelayQueue(definition, host) : new Queue(definition, host);
   }
 
   /** The end of a cycle. */
@@ -98,6 +122,13 @@ class Scene {
       this.queue.lanes[lane]!.push(3, 10 * this.#sent++, size, expiry);
       this.queue.arrived(expiry, lane);
     }
+  }
+
+  /** A message arrives that is due after `delay` milliseconds. */
+  delay(delay: number): void {
+    const due = this.queue.expiryOf(Infinity, delay);
+    this.queue.lanes[0]!.push(3, 10 * this.#sent++, 1, due);
+    this.queue.arrived(due, 0);
   }
 
   /** Time passes. */
@@ -274,6 +305,20 @@ describe("queue, limits", () => {
     assert.deepEqual(scene.news(), ["dead maxlen 1 0", "settle 3 7 1 0 2 false"]);
   });
 
+  it("reject-publish - a message that comes back drops none, though the queue is over its limit", () => {
+    const scene = new Scene({
+      arguments: { "x-max-length": 2, "x-overflow": "reject-publish", "x-dead-letter-exchange": "d" },
+    });
+    const { queue } = scene;
+    scene.push(2);
+    queue.take();
+    scene.push(1);
+    queue.giveBack(0, 0);
+    assert.deepEqual([queue.ready, scene.news()], [3, []]);
+    assert.ok(queue.awake);
+    assert.equal(queue.lanes[0]!.isRedelivered(0), true);
+  });
+
   it("policies - new limits take effect at once on what is there, and the same ones change nothing", () => {
     const scene = new Scene();
     const { queue } = scene;
@@ -318,7 +363,8 @@ describe("queue, time", () => {
     scene.push(1, { lane: 1 });
     scene.push(1, { lane: 1, ttl: 50 });
     scene.advance(100);
-    assert.deepEqual(scene.news(), []);
+    queue.expire();
+    assert.deepEqual([scene.news(), scene.waits], [[], [300, 200]]);
     scene.advance(100);
     assert.deepEqual(scene.news(), ["dead expired 0 0", "settle 3 7 0 0 1 false"]);
     assert.deepEqual([queue.stats.expired, queue.ready], [3, 2]);
@@ -327,6 +373,57 @@ describe("queue, time", () => {
     assert.deepEqual([queue.takenLane, queue.takenSeq], [1, 2]);
     assert.equal(queue.take(), false);
     assert.deepEqual(scene.news(), ["dead expired 1 3", "settle 3 7 1 3 1 false"]);
+  });
+
+  it("expiry - a time to live of 0 is long enough for a consumer that waits, and not for what expired before", () => {
+    const scene = new Scene();
+    scene.push(1, { ttl: 1 });
+    scene.queue.expire();
+    assert.deepEqual(scene.waits, [1]);
+    const { got } = scene.consume(5);
+    assert.deepEqual(got, ["0 0"]);
+    scene.push(1, { ttl: 1 });
+    // The timer is late.
+    scene.cycle.now += 2;
+    scene.push(2, { ttl: 0 });
+    assert.deepEqual(got, ["0 0", "0 2", "0 3"]);
+    const { stats } = scene.queue;
+    assert.deepEqual([stats.published, stats.expired, stats.overflowed, stats.activeAt], [
+      4,
+      1,
+      0,
+      START + 2,
+    ]);
+  });
+
+  it("expiry - a get drops all that expired, in each priority, before it takes the next", () => {
+    const scene = new Scene({ arguments: { "x-max-priority": 1 } });
+    const { queue } = scene;
+    for (const lane of [0, 1]) {
+      scene.push(2, { lane, ttl: 10 });
+      scene.push(1, { lane });
+    }
+    scene.cycle.now += 10;
+    const taken = Array.from(
+      { length: 3 },
+      () => queue.take() ? `${queue.takenLane} ${queue.takenSeq}` : "none",
+    );
+    assert.deepEqual([taken, queue.stats.expired], [["1 2", "0 2", "none"], 4]);
+  });
+
+  it("expiry - also of messages from the journal; a queue that has some wakes up", () => {
+    for (const count of [0, 1, 2]) {
+      const scene = new Scene();
+      const { queue } = scene;
+      for (let seq = 0; seq < count; seq++) queue.lanes[0]!.restore(seq, 1, 1, 1, START + 100);
+      queue.recovered();
+      assert.equal(queue.awake, count > 0);
+      scene.work();
+      scene.advance(99);
+      assert.equal(queue.ready, count);
+      scene.advance(1);
+      assert.deepEqual([queue.ready, queue.stats.expired], [0, count]);
+    }
   });
 
   it("expiry - the timer of a far one is as long as timers may be, and is set again", () => {
@@ -353,7 +450,15 @@ describe("queue, time", () => {
     queue.touch();
     scene.advance(400);
     scene.advance(599);
-    assert.deepEqual([scene.waits, scene.news()], [[1000, 600], []]);
+    assert.deepEqual([scene.waits.splice(0), scene.news()], [[1000, 600], []]);
+    queue.touch();
+    scene.advance(1);
+    scene.advance(998);
+    queue.touch();
+    scene.advance(1);
+    assert.deepEqual([scene.waits.splice(0), scene.news()], [[999, 999], []]);
+    queue.touch();
+    scene.advance(999);
     const consumer = scene.consume();
     scene.advance(5000);
     assert.deepEqual(scene.news(), [], "it has a consumer");
@@ -365,6 +470,13 @@ describe("queue, time", () => {
   });
 
   it("unused - a long time, one that a policy changes, and none", () => {
+    const exact = new Scene({ arguments: { "x-expires": 1000 } });
+    exact.advance(1);
+    exact.queue.touch();
+    exact.advance(999);
+    assert.deepEqual([exact.news(), exact.waits], [[], [1000, 1]]);
+    exact.advance(1);
+    assert.deepEqual(exact.news(), ["delete"]);
     const long = new Scene({ arguments: { "x-expires": 60 * DAY } });
     long.advance(60 * DAY - 1);
     assert.deepEqual(long.news(), []);
@@ -399,12 +511,101 @@ describe("queue, time", () => {
     assert.deepEqual(queue.oldest, { time: START + 5000, isExact: true });
     queue.settle(1, 0);
     assert.deepEqual(queue.oldest, { time: START + 10_000, isExact: true });
+    scene.advance(5000);
+    scene.push(1, { lane: 2 });
+    queue.settle(0, 0);
+    assert.deepEqual(queue.oldest, { time: START + 10_000, isExact: true });
+    queue.settle(2, 0);
+    assert.deepEqual(queue.oldest, { time: START + 15_000, isExact: true });
     // As after a start: the message was there before.
     const restored = new Scene({ arguments: { "x-max-priority": 1 } });
     restored.queue.lanes[1]!.restore(0, 1, 1, 1, 0);
     restored.advance(3000);
     restored.push(1, { lane: 0 });
     assert.deepEqual(restored.queue.oldest, { time: START, isExact: false });
+  });
+});
+
+describe("queue of delayed messages", () => {
+  const forwarded = (scene: Scene) => scene.news().filter((text) => text.startsWith("forward"));
+
+  it("delays - one timer for the message that is due first, and the order of the due times", () => {
+    const scene = new Scene({ delays: true });
+    for (const ms of [500, 300, 300, 400, 0]) scene.delay(ms);
+    assert.deepEqual(scene.waits, [500, 300, 0]);
+    scene.advance(0);
+    assert.deepEqual([forwarded(scene), scene.waits.splice(0)], [["forward 4"], [500, 300, 0, 300]]);
+    scene.advance(299);
+    assert.deepEqual(forwarded(scene), []);
+    scene.advance(1);
+    assert.deepEqual([forwarded(scene), scene.waits.splice(0)], [["forward 1", "forward 2"], [100]]);
+    // A later one needs no other timer.
+    scene.delay(1000);
+    assert.deepEqual(scene.waits.splice(0), []);
+    scene.advance(200);
+    assert.deepEqual([forwarded(scene), scene.waits.splice(0)], [["forward 3", "forward 0"], [100, 800]]);
+    scene.advance(800);
+    assert.deepEqual([forwarded(scene), scene.waits, scene.queue.ready], [["forward 5"], [], 0]);
+  });
+
+  it("delays - a forwarded message is settled, also one that cannot be read", () => {
+    for (const replaces of [true, false]) {
+      const scene = new Scene({ delays: true, replaces });
+      scene.damaged.add(0);
+      scene.delay(1);
+      scene.delay(2);
+      scene.advance(2);
+      assert.deepEqual(scene.news(), ["settle 3 7 0 0 1 false", "forward 1", `settle 3 7 0 1 1 ${replaces}`]);
+    }
+  });
+
+  it("delays - at most a thousand messages at once, and the others directly after them", () => {
+    const scene = new Scene({ delays: true });
+    for (let i = 0; i < 2001; i++) scene.delay(5);
+    const counts: number[] = [];
+    const { end } = scene.cycle;
+    scene.cycle.end = () => {
+      end();
+      counts.push(forwarded(scene).length);
+    };
+    scene.advance(5);
+    assert.deepEqual([counts, scene.queue.ready], [[1000, 1000, 1], 0]);
+  });
+
+  it("delays - a broker that takes no messages is tried again each second", () => {
+    const scene = new Scene({ delays: true });
+    scene.delay(10);
+    scene.blocked = "a test";
+    scene.advance(10);
+    assert.deepEqual([scene.news(), scene.waits.splice(0)], [[], [10, 1000]]);
+    scene.advance(1000);
+    assert.deepEqual([scene.news(), scene.waits.splice(0)], [[], [1000]]);
+    scene.blocked = undefined;
+    scene.advance(999);
+    assert.deepEqual(forwarded(scene), []);
+    scene.advance(1);
+    assert.deepEqual([forwarded(scene), scene.waits], [["forward 0"], []]);
+  });
+
+  it("delays - messages of the journal, those that are far away, and none after the end", () => {
+    const scene = new Scene({ delays: true });
+    const lane = scene.queue.lanes[0]!;
+    for (const [seq, due] of [[0, START + 700], [2, START - 5], [3, START + 30 * DAY]] as const) {
+      lane.restore(seq, 1, 1, 1, due);
+    }
+    scene.queue.recovered();
+    assert.deepEqual(scene.waits.splice(0), [0]);
+    scene.advance(0);
+    assert.deepEqual([forwarded(scene), scene.waits.splice(0)], [["forward 2"], [700]]);
+    scene.advance(700);
+    assert.deepEqual([forwarded(scene), scene.waits.splice(0)], [["forward 0"], [LONGEST]]);
+    scene.advance(LONGEST);
+    assert.deepEqual([forwarded(scene), scene.waits.splice(0)], [[], [30 * DAY - 700 - LONGEST]]);
+    scene.queue.dispatch();
+    scene.queue.close();
+    scene.delay(0);
+    scene.advance(60 * DAY);
+    assert.deepEqual([forwarded(scene), scene.waits], [[], []]);
   });
 });
 

@@ -417,6 +417,69 @@ describe("virtual host, routing", () => {
     assert.deepEqual(host.route("x", "k", { headers: { a: 2 } }), []);
   });
 
+  it("routing - is cached again when the last binding to an exchange for headers is gone, and not before", () => {
+    const host = new Host();
+    host.exchange("x", "topic");
+    host.exchange("h", "headers");
+    host.queue("q");
+    host.bind("h", "q", "", { a: 1 });
+    for (const key of ["k", "#"]) host.link("x", "h", key);
+    const { vhost } = host;
+    const unlink = (routingKey: string) =>
+      vhost.unbindExchange({ source: "x", destination: "h", routingKey, arguments: {} });
+    const exits = () => [...vhost.exchanges.get("x")!.exits].map(({ name }) => name);
+    const found = () => [host.route("x", "k"), host.route("x", "k", { headers: { a: 1 } })];
+    assert.deepEqual([exits(), found()], [["h"], [[], ["q"]]]);
+    unlink("missing");
+    unlink("k");
+    assert.deepEqual([exits(), found()], [["h"], [[], ["q"]]]);
+    assert.equal(vhost.exchanges.get("x")!.routes.usable, false);
+    unlink("#");
+    unlink("#");
+    assert.deepEqual([exits(), found()], [[], [[], []]]);
+    assert.equal(vhost.exchanges.get("x")!.routes.usable, true);
+  });
+
+  it("trace - is on while its exchange has a binding; one that begins with ack. asks for outcomes", () => {
+    const host = new Host();
+    const { vhost } = host;
+    const trace = "amq.rabbitmq.trace";
+    const q = host.queue("q");
+    const r = host.queue("r");
+    host.exchange("x", "fanout");
+    const state = () => [vhost.isTraced, vhost.reportsOutcomes, vhost.isTraceQueue(q), vhost.isTraceQueue(r)];
+    assert.deepEqual(state(), [false, false, false, false]);
+    host.bind(trace, "q", "publish.#");
+    assert.deepEqual(state(), [true, false, true, false]);
+    host.bind(trace, "r", "ack.*");
+    assert.deepEqual(state(), [true, true, true, true]);
+    host.unbind(trace, "q", "publish.#");
+    assert.deepEqual(state(), [true, true, false, true]);
+    host.unbind(trace, "r", "ack.*");
+    assert.deepEqual(state(), [false, false, false, false]);
+    host.link(trace, "x", "#");
+    assert.deepEqual(state(), [true, false, false, false]);
+  });
+
+  it("statistics - declarations of queues, and those that were created and deleted", () => {
+    const host = new Host();
+    const { stats } = host.vhost;
+    const counts = () => [stats.queuesDeclared, stats.queuesCreated, stats.queuesDeleted];
+    assert.deepEqual(counts(), [0, 0, 0]);
+    const q = host.queue("q");
+    host.queue("q");
+    host.queue("q", { passive: true });
+    assert.throws(() => host.queue("q", { durable: true }), AmqpError);
+    host.queue("r");
+    assert.deepEqual(counts(), [4, 2, 0]);
+    host.vhost.removeQueue(q);
+    host.vhost.removeQueue(q);
+    // A queue of the same name is another one.
+    host.queue("q");
+    host.vhost.removeQueue(q);
+    assert.deepEqual([counts(), host.vhost.queues.has("q")], [[5, 3, 1], true]);
+  });
+
   it("CC and BCC - add routing keys, and values that are not lists are refused", () => {
     const host = new Host();
     for (const name of ["a", "b", "c"]) host.queue(name);
