@@ -87,7 +87,7 @@ function listOf(value: FieldValue | undefined): FieldValue[] {
   return Array.isArray(value) ? value : [];
 }
 
+/** Whether a value of a header is a table: the reader makes tables without a prototype. */
 function isTable(value: FieldValue): value is FieldTable {
-  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === null ||
-    value?.constructor === Object;
+  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === null;
 }

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
 import { AmqpError } from "../../../../../lib/amqp/amqp_error.ts";
 import type { DefinitionChange } from "../../../../../lib/broker/core/topology/definition_change.ts";
+import { hashPassword } from "../../../../../lib/broker/core/users/password.ts";
 import { UserStore } from "../../../../../lib/broker/core/users/user_store.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -24,7 +25,12 @@ describe("users, logins", () => {
     users.put("jane", "");
     assert.equal(users.authenticate("jane", bytes(""), true), "wrong password for user 'jane'");
     users.putHashed({ name: "joe", passwordHash: "", hashing: "sha512", tags: [] });
-    assert.match(users.authenticate("joe", bytes("x"), true)!, /wrong password/);
+    users.putHashed({ name: "jim", passwordHash: hashPassword(""), hashing: "sha256", tags: [] });
+    for (const user of ["joe", "jim"]) {
+      for (const password of ["x", ""]) {
+        assert.match(users.authenticate(user, bytes(password), true)!, /wrong password/);
+      }
+    }
   });
 
   it("login - guest can only connect from this machine", () => {
