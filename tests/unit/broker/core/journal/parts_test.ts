@@ -383,6 +383,29 @@ describe("journal, parts", () => {
     }
   });
 
+  for (const kind of ["now", "start"] as const) {
+    it(`sync - ${kind} fails when the file was deleted after it was written, and nothing counts as safe`, async () => {
+      using folder = tempDir();
+      const log = new Log(new Files(folder.path), 8192, 0, 1, new Set());
+      let isDone = false;
+      const syncer = new Syncer(log, folder.path, () => isDone = true);
+      const head = log.roll(10);
+      head.end += 10;
+      log.write((segment) => syncer.add(segment));
+      const { durable } = syncer;
+      fs.rmSync(folder.file(logName(head.number)));
+      if (kind === "now") assert.throws(() => syncer.now(), /deleted/);
+      else {
+        syncer.start();
+        await waitFor(() => isDone);
+      }
+      assert.match(syncer.failure!.message, /deleted/);
+      assert.deepEqual([syncer.unlinked, syncer.durable], [true, durable]);
+      assert.ok(durable < log.written);
+      syncer.close();
+    });
+  }
+
   it("sync - without open files everything is on disk", () => {
     const log = { written: 5, head: undefined, directoryChanged: false };
     const syncer = new Syncer(log as unknown as Log, "/nowhere", () => assert.fail("no sync"));
