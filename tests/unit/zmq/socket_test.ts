@@ -148,6 +148,26 @@ describe("socket", () => {
     // The two that were on probation and refused are not reported.
     assert.equal(log.of("connected").length, 4);
   });
+
+  it("probation - a peer that hangs up meanwhile was never connected", async () => {
+    await using listener = await rawListener((peer) => {
+      peer.send(...HELLO);
+      const at = listener.peers.length - 1;
+      if (at === 1) peer.send(ERROR);
+      if (at === 3) peer.send(frame("good"));
+    });
+    const log = new SocketLog();
+    await using dealer = new Dealer({ ...FAST, onEvent: log.onEvent });
+    dealer.connect(listener.endpoint);
+    await log.until("connected");
+    (await listener.peer(0)).close();
+    const third = await listener.peer(2);
+    await third.take(64 + 2 + 38);
+    third.close();
+    assert.deepEqual(texts(await deadline(dealer.receive())), ["good"]);
+    // The first, the one that refused, and the last.
+    assert.deepEqual([log.of("connected").length, dealer.peers], [3, 1]);
+  });
 });
 
 describe("radio", () => {

@@ -375,7 +375,7 @@ export class Queue implements WakeableQueue {
     }
     this.lanes[lane]!.giveBack(seq);
     for (const { matches } of this.consumers.filtered) matches!.returned(lane, seq);
-    if (this.settings.overflow === "drop-head" && this.#isOver(0, 0)) this.#dropHead();
+    if (this.settings.overflow === "drop-head") this.#dropHead();
     this.#cycle.wake(this);
   }
 
