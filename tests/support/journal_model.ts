@@ -142,7 +142,13 @@ export class JournalModel {
   }
 
   flush(): void {
+    const { position } = this.journal;
     this.journal.flush();
+    const { syncedPosition } = this.journal;
+    assert.ok(
+      syncedPosition <= this.journal.position && position <= this.journal.position,
+      `safe up to ${syncedPosition} of ${this.journal.position}, and ${position} before`,
+    );
     this.#flushed();
   }
 
