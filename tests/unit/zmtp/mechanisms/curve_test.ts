@@ -119,10 +119,10 @@ describe("security_curve handshake", () => {
     const handshaking = new Handshaking(curveServer({ keyPair: SERVER }));
     const peer = new CurveClientPeer(SERVER.publicKey);
     await asClient(handshaking, peer, "PUSH");
-    assert.equal(
-      new TextDecoder().decode(peer.ready(await handshaking.next()).subarray(1, 12)),
-      "Socket-Type",
-    );
+    const ready = await handshaking.next();
+    assert.equal(new TextDecoder().decode(peer.ready(ready).subarray(1, 12)), "Socket-Type");
+    // Each end counts its nonces from 1 (RFC 26).
+    assert.deepEqual([...ready.subarray(6, 14)], [0, 0, 0, 0, 0, 0, 0, 1]);
     const result = await deadline(handshaking.result);
     assert.deepEqual({ ...result.peer, identity: [] }, {
       socketType: "PUSH",

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import { describe, it } from "node:test";
 import { writeFailure } from "../../../../../lib/broker/core/journal/files/files.ts";
+import { crc32c } from "../../../../../lib/broker/core/journal/format/crc32c.ts";
 import { type LiveCounts, Manifest, writeManifest } from "../../../../../lib/broker/core/journal/manifest.ts";
 import type { LaneLookup } from "../../../../../lib/broker/core/journal/options.ts";
 import { Lane } from "../../../../../lib/broker/core/queue/lane.ts";
@@ -155,6 +156,28 @@ describe("manifest", () => {
   for (const [what, harm, found, expected] of cases) {
     it(`manifest - reports ${what}`, () => assert.deepEqual(reports(harm, found), expected));
   }
+
+  it("manifest - has the CRC-32C of its text, and those of the files but for logs", () => {
+    using dir = tempDir();
+    for (const name of ["00000001.log", "00000001.ack", "definitions"]) {
+      fs.writeFileSync(dir.file(name), "123456789");
+    }
+    writeManifest(
+      dir.path,
+      [],
+      { lane: () => undefined, nameOf: () => undefined, lanes: () => new Map() },
+      false,
+    );
+    const text = fs.readFileSync(dir.file("manifest"));
+    const json = text.subarray(9, -1);
+    const sum = crc32c(new DataView(json.buffer, json.byteOffset), 0, json.length);
+    assert.equal(text.toString("latin1", 0, 9), `${sum.toString(16).padStart(8, "0")} `);
+    assert.deepEqual(JSON.parse(json.toString()).files, {
+      "00000001.ack": { length: 9, sum: 0xe3069283 },
+      "00000001.log": { length: 9 },
+      definitions: { length: 9, sum: 0xe3069283 },
+    });
+  });
 
   it("manifest - says nothing of a new segment that was not read", () => {
     assert.deepEqual(reports((dir) => fs.writeFileSync(`${dir}/00000005.log`, "x"), LIVE, [5]), []);

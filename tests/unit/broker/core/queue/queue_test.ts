@@ -238,6 +238,26 @@ describe("broker, queues", () => {
       ]);
     }));
 
+  it("dead letters - continue deaths that the publisher wrote, of which one may lack its count", () =>
+    play({ "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead" }, async (scene) => {
+      const { channel, queue, told } = scene;
+      const written = [
+        { queue: "else", reason: "expired", count: 5n },
+        "text",
+        { queue, reason: "rejected", count: "many" },
+      ];
+      channel.publish("", queue, "a", { headers: { "x-death": written } });
+      channel.send("basic.get", { queue });
+      channel.reject(1);
+      await told();
+      const [letter] = await scene.drain("dead");
+      const deaths = letter!.properties!.headers!["x-death"] as FieldTable[];
+      assert.deepEqual(deaths.map((death) => `${death["count"]} ${death["reason"]} ${death["queue"]}`), [
+        "1 rejected q",
+        "5 expired else",
+      ]);
+    }));
+
   it("dead letters - a message that expires does not come back to its queue", () =>
     play({ "x-dead-letter-exchange": "dlx", "x-message-ttl": 10 }, async (scene) => {
       const { channel, queue, told, vhost } = scene;
