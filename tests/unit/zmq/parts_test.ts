@@ -5,9 +5,34 @@ import { LimitError } from "../../../lib/errors.ts";
 import { utf8 } from "../../../lib/zmtp/bytes.ts";
 import { Inbox } from "../../../lib/zmq/incoming/inbox.ts";
 import { FanOut, type FanOutOptions } from "../../../lib/zmq/outgoing/fan_out.ts";
+import { TopicTree } from "../../../lib/zmq/outgoing/topic_tree.ts";
 import { RoundRobin } from "../../../lib/zmq/outgoing/round_robin.ts";
 import { FakeTime } from "../../support/fake_time.ts";
 import { batchOf, FakePeer } from "./fake_peer.ts";
+
+describe("topic tree", () => {
+  it("remove - leaves no node without a topic", () => {
+    const topics = ["", "a", "abc", "abd", "ab", "abcde", "b"].map(utf8);
+    const { delete: original } = Map.prototype;
+    let found = 0;
+    // Each node is an entry of its parent, by the first byte of its label.
+    Map.prototype.delete = function (key) {
+      const isThere = original.call(this, key);
+      assert.ok(isThere);
+      found++;
+      return isThere;
+    };
+    try {
+      const tree = new TopicTree<number>();
+      for (const topic of topics) tree.add(topic, 1);
+      for (const topic of topics) assert.equal(tree.remove(topic, 1), 0);
+    } finally {
+      Map.prototype.delete = original;
+    }
+    // One for each topic but the root.
+    assert.equal(found, topics.length - 1);
+  });
+});
 
 describe("inbox", () => {
   /** An inbox of texts, and what it did to its source. */
@@ -454,5 +479,18 @@ describe("round robin", () => {
     robin.drop(peers[0]!.connection);
     robin.drop(peers[1]!.connection);
     assert.equal(robin.send(batchOf("7"), 0), 0);
+  });
+
+  it("share - a single message of one frame comes back, too, and none if all were sent", () => {
+    for (const words of ["", "1", "1/a", "1 2"]) {
+      const robin = new RoundRobin();
+      const [gone, next] = [new FakePeer("gone"), new FakePeer("next")];
+      robin.add(gone.connection);
+      if (words !== "") robin.send(batchOf(words), 0);
+      robin.remove(gone.connection);
+      assert.equal(robin.returned, words === "" ? 0 : words.split(" ").length);
+      robin.add(next.connection);
+      assert.equal(next.drain(), words);
+    }
   });
 });
