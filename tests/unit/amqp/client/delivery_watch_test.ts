@@ -87,5 +87,11 @@ describe("watch over deliveries", () => {
     };
     await watched.check();
     assert.deepEqual([watched.failure, watched.asked], [undefined, 2]);
+    // It asks again when deliveries stop once more.
+    await watched.check();
+    assert.equal(watched.failure, undefined);
+    await watched.check();
+    assert.ok(watched.failure as unknown instanceof AwayError);
+    assert.equal(watched.asked, 4);
   });
 });

@@ -121,6 +121,24 @@ describe("broker, replaced messages", () => {
     again.close();
   });
 
+  it("put in place of another one - after a crash the original is gone, also if it was not settled yet", () => {
+    using dir = tempDir();
+    const clock = new TestClock();
+    const core = open(dir.file("data"), clock);
+    const [from, to] = [declare(core, "work"), declare(core, "end")];
+    publish(core, "work", 3);
+    core.cycle.begin();
+    assert.ok(from.take());
+    const seq = from.takenSeq;
+    core.intake.put(to, from.messageAt(0, seq)!, { queue: from, seq });
+    core.cycle.end();
+    copyFiles(dir.file("data"), dir.file("killed"));
+    core.close();
+    const again = open(dir.file("killed"), clock);
+    assert.deepEqual(counts(again), { work: 2, end: 1 });
+    again.close();
+  });
+
   it("moved - a message stays where it is when the other queue has no room for it", () => {
     using dir = tempDir();
     const core = open(dir.file("data"), new TestClock());
