@@ -109,10 +109,12 @@ export class MqttSubscriber extends LinkedReceiver<MqttAddress, MqttConnection> 
   protected override async onUp(connection: MqttConnection): Promise<void> {
     this.generation++;
     this.#isSubscribed = false;
+    this.connection = connection;
+    // What was acknowledged when the last connection was lost already is not delivered again.
+    if (connection.sessionPresent) this.#acks.send(this.#note);
+    else this.#received.clear();
     this.#acks = new PendingAcks();
     this.#open.clear();
-    if (!connection.sessionPresent) this.#received.clear();
-    this.connection = connection;
     connection.events = {
       onPublish: (flags, bytes, start, end) => this.#onPublish(connection, flags, bytes, start, end),
       onAck: (type, fields) => this.#onAck(connection, type, fields),
@@ -151,9 +153,15 @@ export class MqttSubscriber extends LinkedReceiver<MqttAddress, MqttConnection> 
   readonly #acknowledge = (packetId: number, qos: number, code: number): void => {
     const { encoder } = this.connection!;
     if (qos === 1) return encoder.ack(PUBACK, packetId, code);
+    this.#note(packetId, qos, code);
+    encoder.ack(PUBREC, packetId, code);
+  };
+
+  /** Notes that a message of QoS 2 was acknowledged. */
+  readonly #note = (packetId: number, qos: number, code: number): void => {
+    if (qos !== 2) return;
     this.#open.delete(packetId);
     // A PUBREC with an error is the end of the message [MQTT-4.3.3-9].
-    if (code < REASON.unspecified || encoder.version < 5) this.#received.add(packetId);
-    encoder.ack(PUBREC, packetId, code);
+    if (code < REASON.unspecified || this.connection!.version < 5) this.#received.add(packetId);
   };
 }

@@ -169,6 +169,40 @@ describe("MQTT subscriber", () => {
       [{ filter: "a", qos: 2 }],
     ));
 
+  it("QoS 2 - a message that is acknowledged when the connection is lost already is not delivered again", () => {
+    let acknowledge = () => {};
+    return withSubscriber(
+      {
+        connack({ number }) {
+          if (number > 0) acknowledge();
+          return { sessionPresent: number > 0 };
+        },
+        on: (_, packet) => packet.type === PUBREC,
+      },
+      async (subscriber, connections, got) => {
+        for (const packetId of [1, 2]) connections[0]!.publish("a", `m${packetId}`, { qos: 2, packetId });
+        await waitFor(() => got.length === 2);
+        acknowledge = () => {
+          subscriber.ack(got[0]!, false);
+          subscriber.flush();
+        };
+        subscriber.abort(new Error("cut"));
+        await waitFor(() =>
+          connections[1] !== undefined && packetsOf(connections[1], SUBSCRIBE).length === 1
+        );
+        for (const packetId of [1, 2]) {
+          connections[1]!.publish("a", `m${packetId}`, { qos: 2, packetId, dup: true });
+        }
+        await waitFor(() => got.length >= 3);
+        await waitFor(() => idsOf(connections[1]!, PUBREC).length > 0);
+        assert.deepEqual(got.slice(2).map(({ text }) => text), ["a m2 again"]);
+        assert.deepEqual(idsOf(connections[1]!, PUBREC), [1]);
+      },
+      { sessionExpiry: 60 },
+      [{ filter: "a", qos: 2 }],
+    );
+  });
+
   it("QoS 2 - a rejection is the end of a message in MQTT 5.0; before that it is an acknowledgement", async () => {
     for (const version of [5, 4] as const) {
       await withSubscriber(
