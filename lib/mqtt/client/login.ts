@@ -47,7 +47,10 @@ export async function login(attempt: Attempt, address: MqttAddress, session: Ses
       const connack = await answer.request(connectOf(version, address, session), attempt.remaining());
       await answer.written;
       const { code, properties } = connack;
-      if (code === 0) return { stream, decoder: answer.decoder, version, connack };
+      if (code === 0) {
+        session.version = version;
+        return { stream, decoder: answer.decoder, version, connack };
+      }
       if (!refusesVersion(code)) {
         throw connackError(version, code, properties.reasonString, address, session.clientId);
       }
@@ -58,8 +61,8 @@ export async function login(attempt: Attempt, address: MqttAddress, session: Ses
       if (version !== versions.at(-1)) session.versions = versions.slice(versions.indexOf(version) + 1);
     } catch (error) {
       stream.close();
-      // Some servers close the connection when they do not know the version.
-      if (!answer.isClosed || version === versions.at(-1)) throw error;
+      // Some servers close the connection when they do not know the version. One that has accepted it was cut off.
+      if (!answer.isClosed || version === versions.at(-1) || version === session.version) throw error;
       refused = error as MqcatError;
     }
     stream.close();

@@ -74,6 +74,25 @@ describe("MQTT login", () => {
       await connection.close();
     }));
 
+  it("login - a server that has accepted a version and then closes a connection was cut off, and does not get an older one", () =>
+    serveMqtt({
+      on(served, packet) {
+        if (packet.type !== CONNECT || served.number !== 1) return false;
+        served.socket.destroy();
+        return true;
+      },
+    }, async (url, connections) => {
+      const session = new Session({ sessionExpiry: 60 });
+      const protocol = protocolOf(session);
+      const { addresses } = parseMqttUrl(url);
+      await (await dialFirst(protocol, addresses)).close();
+      await assert.rejects(dialFirst(protocol, addresses), UnreachableError);
+      const connection = await dialFirst(protocol, addresses);
+      assert.equal(connection.version, 5);
+      await connection.close();
+      assert.equal(connections.length, 3);
+    }));
+
   it("login - a version that is refused is not replaced if it was asked for", () =>
     serveMqtt({ connack: () => ({ code: 0x84 }) }, async (url, connections) => {
       await assert.rejects(dial(url, { version: 5 }), {
