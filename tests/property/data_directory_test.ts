@@ -12,6 +12,7 @@ import { after, before, describe, it } from "node:test";
 import { BrokerCore } from "../../lib/broker/core/broker_core.ts";
 import { encodeMessage } from "../../lib/broker/core/message.ts";
 import type { Queue } from "../../lib/broker/core/queue/queue.ts";
+import { CORE_OPTIONS } from "../support/core_options.ts";
 import { tempDir } from "../support/helpers.ts";
 import { copyFiles } from "../support/journal_model.ts";
 import { seeded } from "../fault/queue_ledger.ts";
@@ -35,18 +36,10 @@ interface Made {
 }
 
 function open(data: string, problems: string[]): BrokerCore {
-  const options = {
-    data,
-    sync: "flush",
-    syncInterval: undefined,
-    memoryLimit: 2 ** 24,
-    bodyLimit: 2 ** 24,
-    guest: true,
-  } as const;
   const fail = (error: Error) => {
     throw error;
   };
-  return new BrokerCore({ ...options, segmentSize: 4096 }, {
+  return new BrokerCore({ ...CORE_OPTIONS, data, segmentSize: 4096 }, {
     onBlocked: (reason) => reason === undefined || fail(new Error(reason)),
     onFailure: fail,
     onDamage: (what) => problems.push(what),

@@ -48,7 +48,7 @@ export async function login(attempt: Attempt, address: MqttAddress, session: Ses
       await answer.written;
       const { code, properties } = connack;
       if (code === 0) {
-        session.version = version;
+        session.accepted = version;
         return { stream, decoder: answer.decoder, version, connack };
       }
       if (!refusesVersion(code)) {
@@ -62,7 +62,7 @@ export async function login(attempt: Attempt, address: MqttAddress, session: Ses
     } catch (error) {
       stream.close();
       // Some servers close the connection when they do not know the version. One that has accepted it was cut off.
-      if (!answer.isClosed || version === versions.at(-1) || version === session.version) throw error;
+      if (!answer.isClosed || version === versions.at(-1) || version === session.accepted) throw error;
       refused = error as MqcatError;
     }
     stream.close();

@@ -31,8 +31,8 @@ export class Session {
   readonly isKept: boolean;
   /** The versions to try, in this order. */
   versions: readonly ProtocolVersion[];
-  /** The version of the last login. */
-  version: ProtocolVersion | undefined;
+  /** The version that the server has accepted; undefined before the first login. */
+  accepted: ProtocolVersion | undefined;
   /** Whether the next connection must begin a new session, in MQTT 5.0. */
   fresh: boolean;
 

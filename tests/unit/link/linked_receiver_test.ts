@@ -6,7 +6,7 @@ import type { Protocol } from "../../../lib/link/protocol.ts";
 import { waitFor } from "../../support/helpers.ts";
 import { type FakeAddress, fakeAddress, FakeConnection, PERMANENT, TEMPORARY } from "./fake_protocol.ts";
 
-/** A connection that notes what it is told. */
+/** A connection that records the calls of its methods. */
 class NotedConnection extends FakeConnection implements ReceivingConnection {
   readonly told: string[] = [];
   flush(): void {

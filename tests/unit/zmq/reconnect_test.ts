@@ -16,6 +16,9 @@ async function deserted(): Promise<string> {
   return endpoint;
 }
 
+/** Options for peers that do not answer. */
+const IMPATIENT = { handshakeTimeout: 60, reconnect: { first: 2, longest: 4 } };
+
 describe("reconnect", () => {
   it("backoff - doubles up to its limit, with jitter, and counts each attempt", async () => {
     using dir = tempDir();
@@ -79,11 +82,7 @@ describe("reconnect", () => {
   it("silence - a peer that sends no greeting is disconnected after the handshake timeout, and retried", async () => {
     const log = new SocketLog();
     await using listener = await rawListener();
-    await using push = new Push({
-      onEvent: log.onEvent,
-      handshakeTimeout: 60,
-      reconnect: { first: 2, longest: 4 },
-    });
+    await using push = new Push({ ...IMPATIENT, onEvent: log.onEvent });
     push.connect(listener.endpoint);
     const { error } = await log.until("handshake-failed", 3);
     assert.ok(error instanceof HandshakeTimeoutError, `${error}`);
@@ -95,11 +94,7 @@ describe("reconnect", () => {
   it("silence - a WebSocket server that does not answer is retried; the error has the time in seconds", async () => {
     const log = new SocketLog();
     await using listener = await rawListener();
-    await using push = new Push({
-      onEvent: log.onEvent,
-      handshakeTimeout: 60,
-      reconnect: { first: 2, longest: 4 },
-    });
+    await using push = new Push({ ...IMPATIENT, onEvent: log.onEvent });
     push.connect(listener.endpoint.replace("tcp:", "ws:"));
     const { error } = await log.until("retrying", 2);
     assert.equal(error?.message, "no answer within 0.06 s");

@@ -53,7 +53,7 @@ describe("socket", () => {
     assert.equal(pull.abandoned, true);
   });
 
-  it("failure - there is none while peers can come to a listener, or another endpoint may still answer", async () => {
+  it("failure - a socket has not failed while it listens, or while another endpoint may still answer", async () => {
     await using wrong = new Pub();
     const log = new SocketLog();
     await using push = new Push({ ...FAST, onEvent: log.onEvent });

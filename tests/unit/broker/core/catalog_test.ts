@@ -5,16 +5,9 @@ import { describe, it } from "node:test";
 import { BrokerCore } from "../../../../lib/broker/core/broker_core.ts";
 import { encodeMessage } from "../../../../lib/broker/core/message.ts";
 import type { Queue } from "../../../../lib/broker/core/queue/queue.ts";
+import { CORE_OPTIONS } from "../../../support/core_options.ts";
 import { tempDir } from "../../../support/helpers.ts";
 import { copyFiles } from "../../../support/journal_model.ts";
-
-const OPTIONS = {
-  sync: "flush",
-  syncInterval: undefined,
-  memoryLimit: 2 ** 24,
-  bodyLimit: 2 ** 24,
-  guest: true,
-} as const;
 
 interface Opened {
   readonly core: BrokerCore;
@@ -26,7 +19,7 @@ interface Opened {
 function open(data: string): Opened {
   const problems: string[] = [];
   const blocked: (string | undefined)[] = [];
-  const core = new BrokerCore({ ...OPTIONS, data }, {
+  const core = new BrokerCore({ ...CORE_OPTIONS, data }, {
     onBlocked: (reason) => blocked.push(reason),
     onFailure: assert.fail,
     onDamage: (what) => problems.push(what),

@@ -6,20 +6,16 @@ import { BrokerCore } from "../../../../lib/broker/core/broker_core.ts";
 import { encodeMessage, propertiesOf } from "../../../../lib/broker/core/message.ts";
 import type { Queue } from "../../../../lib/broker/core/queue/queue.ts";
 import { TestClock } from "../../../../lib/broker/testing/test_clock.ts";
+import { CORE_OPTIONS } from "../../../support/core_options.ts";
 import { tempDir } from "../../../support/helpers.ts";
 import { copyFiles } from "../../../support/journal_model.ts";
 
 function open(data: string, clock: TestClock): BrokerCore {
-  const options = {
-    data,
-    sync: "flush",
-    syncInterval: undefined,
-    memoryLimit: 2 ** 24,
-    bodyLimit: 2 ** 24,
-    guest: true,
-    clock,
-  } as const;
-  return new BrokerCore(options, { onBlocked: assert.fail, onFailure: assert.fail, onDamage: assert.fail });
+  return new BrokerCore({ ...CORE_OPTIONS, data, clock }, {
+    onBlocked: assert.fail,
+    onFailure: assert.fail,
+    onDamage: assert.fail,
+  });
 }
 
 /** The number of messages in each queue that has some, also in the hidden ones. */

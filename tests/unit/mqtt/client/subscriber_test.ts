@@ -61,6 +61,17 @@ async function withSubscriber(
 const idsOf = (served: MqttServed, type: typeof PUBACK | typeof PUBREC | typeof PUBCOMP) =>
   packetsOf(served, type).map(({ packetId }) => packetId);
 
+/** Sends the messages m1 and m2 with QoS 2 on the first connection, and waits for them. */
+async function receiveTwo(connections: readonly MqttServed[], got: readonly Got[]): Promise<void> {
+  for (const packetId of [1, 2]) connections[0]!.publish("a", `m${packetId}`, { qos: 2, packetId });
+  await waitFor(() => got.length === 2);
+}
+
+/** Waits until the subscriber has subscribed on its second connection. */
+async function again(connections: readonly MqttServed[]): Promise<void> {
+  await waitFor(() => connections[1] !== undefined && packetsOf(connections[1], SUBSCRIBE).length === 1);
+}
+
 describe("MQTT subscriber", () => {
   it("subscribe - sends the filters with their QoS, and announces how much it takes", () =>
     withSubscriber(
@@ -144,15 +155,12 @@ describe("MQTT subscriber", () => {
         on: (_, packet) => packet.type === PUBREC,
       },
       async (subscriber, connections, got) => {
-        for (const packetId of [1, 2]) connections[0]!.publish("a", `m${packetId}`, { qos: 2, packetId });
-        await waitFor(() => got.length === 2);
+        await receiveTwo(connections, got);
         subscriber.ack(got[0]!, false);
         subscriber.flush();
         await waitFor(() => idsOf(connections[0]!, PUBREC).length === 1);
         subscriber.abort(new Error("cut"));
-        await waitFor(() =>
-          connections[1] !== undefined && packetsOf(connections[1], SUBSCRIBE).length === 1
-        );
+        await again(connections);
         const connect = packetsOf(connections[1]!, CONNECT)[0]!;
         assert.deepEqual([connect.cleanStart, connect.properties.sessionExpiryInterval], [false, 60]);
         // It is not acknowledged on the new connection, whose messages have other tags.
@@ -180,16 +188,13 @@ describe("MQTT subscriber", () => {
         on: (_, packet) => packet.type === PUBREC,
       },
       async (subscriber, connections, got) => {
-        for (const packetId of [1, 2]) connections[0]!.publish("a", `m${packetId}`, { qos: 2, packetId });
-        await waitFor(() => got.length === 2);
+        await receiveTwo(connections, got);
         acknowledge = () => {
           subscriber.ack(got[0]!, false);
           subscriber.flush();
         };
         subscriber.abort(new Error("cut"));
-        await waitFor(() =>
-          connections[1] !== undefined && packetsOf(connections[1], SUBSCRIBE).length === 1
-        );
+        await again(connections);
         for (const packetId of [1, 2]) {
           connections[1]!.publish("a", `m${packetId}`, { qos: 2, packetId, dup: true });
         }
@@ -239,15 +244,12 @@ describe("MQTT subscriber", () => {
     withSubscriber(
       { on: (_, packet) => packet.type === PUBREC },
       async (subscriber, connections, got) => {
-        for (const packetId of [1, 2]) connections[0]!.publish("a", `m${packetId}`, { qos: 2, packetId });
-        await waitFor(() => got.length === 2);
+        await receiveTwo(connections, got);
         subscriber.ack(got[0]!, false);
         subscriber.flush();
         await waitFor(() => idsOf(connections[0]!, PUBREC).length === 1);
         subscriber.abort(new Error("cut"));
-        await waitFor(() =>
-          connections[1] !== undefined && packetsOf(connections[1], SUBSCRIBE).length === 1
-        );
+        await again(connections);
         for (const packetId of [1, 2]) connections[1]!.publish("a", `n${packetId}`, { qos: 2, packetId });
         await waitFor(() => got.length === 4);
         assert.deepEqual(got.slice(2), [

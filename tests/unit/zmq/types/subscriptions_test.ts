@@ -97,7 +97,7 @@ describe("xpub", () => {
 });
 
 describe("xsub", () => {
-  it("messages - subscriptions are told to all publishers and to later ones, and all others are sent", () => {
+  it("messages - subscriptions are sent to all publishers, also to those that connect later; other messages are sent as they are", () => {
     const xsub = new TestedXSub();
     assert.equal(xsub.sendBatch(batchOf(["\x01a", "\x01a", "\x01b", "\x00b", "\x00c"])), 5);
     // A message waits for the first publisher; a subscription after it waits with it.
@@ -121,7 +121,7 @@ describe("xsub", () => {
     assert.deepEqual([one.drain(), two.drain()], ["y", "y"]);
   });
 
-  it("verbose - each cancellation is told, also one without a subscription", () => {
+  it("verbose - each cancellation is sent, also one without a subscription", () => {
     const xsub = new TestedXSub({ verbose: true });
     const peer = new FakePeer("one");
     xsub.attach(peer);

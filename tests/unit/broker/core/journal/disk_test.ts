@@ -70,6 +70,20 @@ class Failing implements Disposable {
   }
 }
 
+/** Publishes 50 messages. */
+function fill(model: JournalModel): void {
+  for (let i = 0; i < 50; i++) model.publish(`${i} `.padEnd(200, "x"), [A]);
+}
+
+/** Asserts that a start after a crash, of which `copy` has the files, finds everything that the model has. */
+function losesNothing(model: JournalModel, copy: string): void {
+  copyFiles(model.directory!, copy);
+  model.journal.close();
+  model.flushed = model.state;
+  model.afterCrash(copy);
+  model.journal.close();
+}
+
 describe("data directory, in use", () => {
   it("restart - continues the last segment up to half of its size, while it has messages", () => {
     using dir = tempDir();
@@ -199,11 +213,7 @@ describe("data directory, in use", () => {
       return model.journal.full === undefined;
     });
     assert.ok(named(directory, /\.ack$/).length > written + 1);
-    copyFiles(directory, dir.file("copy"));
-    model.journal.close();
-    model.flushed = model.state;
-    model.afterCrash(dir.file("copy"));
-    model.journal.close();
+    losesNothing(model, dir.file("copy"));
   });
 
   it("failure - none is lost when neither the log nor some acknowledgements can be written", async () => {
@@ -211,13 +221,10 @@ describe("data directory, in use", () => {
     using failing = new Failing();
     const directory = dir.file("data");
     const model = new JournalModel({ ...OPTIONS, directory });
-    const fill = () => {
-      for (let i = 0; i < 50; i++) model.publish(`${i} `.padEnd(200, "x"), [A]);
-    };
-    fill();
+    fill(model);
     model.flush();
     failing.pattern = /\.log$|0000002\.ack$/;
-    fill();
+    fill(model);
     model.flush();
     // Those of the newest segments come first.
     for (let seq = 99; seq >= 0; seq--) if (seq % 3 === 0) model.settle(A, seq);
@@ -225,11 +232,7 @@ describe("data directory, in use", () => {
     assert.match(model.journal.full!.message, /input\/output/);
     failing.pattern = undefined;
     await waitFor(() => model.journal.full === undefined);
-    copyFiles(directory, dir.file("copy"));
-    model.journal.close();
-    model.flushed = model.state;
-    model.afterCrash(dir.file("copy"));
-    model.journal.close();
+    losesNothing(model, dir.file("copy"));
   });
 
   it("failure - messages that are settled before their log is written do not come back", async () => {
@@ -237,24 +240,17 @@ describe("data directory, in use", () => {
     using failing = new Failing();
     const directory = dir.file("data");
     const model = new JournalModel({ ...OPTIONS, directory });
-    const fill = () => {
-      for (let i = 0; i < 50; i++) model.publish(`${i} `.padEnd(200, "x"), [A]);
-    };
-    fill();
+    fill(model);
     model.flush();
     failing.pattern = /\.log$/;
-    fill();
+    fill(model);
     model.flush();
     for (let seq = 50; seq < 100; seq++) model.settle(A, seq);
     model.flush();
     failing.pattern = undefined;
     await waitFor(() => model.journal.full === undefined);
     model.flush();
-    copyFiles(directory, dir.file("copy"));
-    model.journal.close();
-    model.flushed = model.state;
-    model.afterCrash(dir.file("copy"));
-    model.journal.close();
+    losesNothing(model, dir.file("copy"));
   });
 
   it("files - are closed when a segment is deleted that waits for a sync", () => {
@@ -303,11 +299,7 @@ describe("data directory, in use", () => {
       assert.match(model.journal.full!.message, /input\/output/);
       failing.pattern = undefined;
       await waitFor(() => model.journal.full === undefined);
-      copyFiles(directory, dir.file("copy"));
-      model.journal.close();
-      model.flushed = model.state;
-      model.afterCrash(dir.file("copy"));
-      model.journal.close();
+      losesNothing(model, dir.file("copy"));
     }
   });
 

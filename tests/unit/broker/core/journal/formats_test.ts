@@ -32,6 +32,7 @@ import {
 } from "../../../../../lib/broker/core/journal/format/record_list.ts";
 import { decodeIndex, encodeIndex } from "../../../../../lib/broker/core/journal/format/segment_index.ts";
 import { Segment } from "../../../../../lib/broker/core/journal/segment.ts";
+import { CORE_OPTIONS } from "../../../../support/core_options.ts";
 import { tempDir } from "../../../../support/helpers.ts";
 import { message } from "../../../../support/journal_model.ts";
 
@@ -478,14 +479,7 @@ describe("journal, formats", () => {
       for (let round = 0; round < 3; round++) {
         const problems: string[] = [];
         const core = new BrokerCore(
-          {
-            data,
-            sync: "flush",
-            syncInterval: undefined,
-            memoryLimit: 2 ** 24,
-            bodyLimit: 2 ** 24,
-            guest: true,
-          },
+          { ...CORE_OPTIONS, data },
           { onBlocked: assert.fail, onFailure: assert.fail, onDamage: (what) => problems.push(what) },
         );
         assert.deepEqual(problems, []);
