@@ -102,7 +102,8 @@ describe("-w", () => {
     using pull = start(["pull", ":0", "-n", "1"]);
     using push = start(["push", await pull.readyEndpoint(), "-w", "100ms", "-v"], { open: true });
     await push.waitForStderr(/connected: /);
-    await new Promise((resolve) => setTimeout(resolve, 300)); // Three times the timeout, which must not apply here.
+    // The same timeout ends a receiver that starts later.
+    assert.equal((await run(["pull", ":0", "-w", "100ms"])).code, 3);
     push.write("late\n");
     push.end();
     assert.equal((await push.exit()).code, 0);

@@ -168,6 +168,7 @@ describe("MQTT publisher", () => {
       connections[0]!.send(ackOf(PUBREL, 1));
       await waitFor(() => publisher.failure !== undefined);
       assert.match(publisher.failure!.message, /sent PUBREL to a publisher/);
+      await waitFor(() => packetsOf(connections[0]!, DISCONNECT).length > 0);
       const ends = packetsOf(connections[0]!, DISCONNECT);
       assert.deepEqual(ends.map(({ reasonCode }) => reasonCode), [0x82]);
     }));
