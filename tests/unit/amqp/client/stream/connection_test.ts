@@ -65,7 +65,7 @@ describe("stream protocol: connection", () => {
       await deadline(connection.close(), 5000, "the second close");
       assert.equal(await connection.closed, undefined);
       if (waiting === undefined) assert.deepEqual(server.sent.slice(5), [["close", 5, 1, "Goodbye"]]);
-      const over = failsWith("ERR_CLOSED", "The connection is closed");
+      const over = failsWith("ERR_CLOSED", "The stream connection is closed");
       await assert.rejects(connection.call(COMMAND.open, "x"), over);
       const { length } = server.sent;
       connection.encoder.begin(COMMAND.heartbeat).end();
@@ -156,7 +156,10 @@ describe("stream protocol: connection", () => {
     for (let i = 0; i < 3; i++) await beat();
     assert.equal(stream.over, false);
     await beat();
-    const silent = failsWith("ERR_UNREACHABLE", "The server sent nothing for 20 s");
+    const silent = failsWith(
+      "ERR_UNREACHABLE",
+      "The server sent nothing for 20 s, twice the heartbeat interval",
+    );
     silent(await deadline(connection.closed, 5000, "the end"));
   });
 });
