@@ -43,7 +43,7 @@ export const serving = {
     maxMessage: option("--max-message <size>", "refuse larger messages (default: 128M)", size),
     memoryLimit: option(
       "--memory-limit <size>",
-      "limit of messages in memory: more go to disk (default: 128M) or, if nothing is stored on disk, publishers wait (default: 40 % of the machine's memory)",
+      "limit of messages in memory; beyond it they go to disk (default: 128M) or, if none are stored there, publishers wait (default: 40 % of the machine's memory)",
       size,
     ),
     heartbeat: option(
