@@ -159,7 +159,6 @@ function execute(command: string, message: ExecMessage): Promise<ExecOutcome> {
     child.stdout.on("data", (chunk: Uint8Array) => {
       length += chunk.length;
       if (length <= MAX_OUTPUT) return void chunks.push(chunk);
-      chunks.length = 0;
       child.kill("SIGKILL");
       // The processes that the shell has started end when they write again.
       child.stdout.destroy();

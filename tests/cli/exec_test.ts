@@ -129,11 +129,11 @@ describe("--exec", () => {
   });
 
   test("a command that prints without an end - is ended with the processes that it started", async () => {
-    using pull = start(["pull", ":0", "-n", "1", "--exec", "yes | cat"]);
+    using pull = start(["pull", ":0", "-n", "1", "--exec", "yes | cat"], { stdout: "/dev/null" });
     await run(["push", await pull.readyEndpoint(), "-D", "x"]);
-    const { code, stdout, stderr } = await pull.exit();
+    const { code, stderr } = await pull.exit();
     assert.match(stderr, /--exec: message 1: it printed more than 268435456 bytes/);
-    assert.deepEqual([code, stdout.length], [6, 0]);
+    assert.equal(code, 6);
   });
 
   test("usage - --out with a framing that the output of commands does not get", async () => {
