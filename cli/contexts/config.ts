@@ -118,12 +118,16 @@ export function writeConfig({ file, context, contexts, allowed }: Config): void 
     contexts: Object.fromEntries(contexts),
     ...(allowed.size === 0 ? {} : { allowed: Object.fromEntries(allowed) }),
   });
-  fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
-  const target = fs.existsSync(file) ? fs.realpathSync(file) : file;
-  // A reader must never see an incomplete file.
-  const draft = `${target}.${crypto.randomUUID()}.tmp`;
-  fs.writeFileSync(draft, `# Contexts of mqcat: mqcat context -h\n\n${text}`, { flag: "wx", mode: 0o600 });
-  fs.renameSync(draft, target);
+  try {
+    fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+    const target = fs.existsSync(file) ? fs.realpathSync(file) : file;
+    // A reader must never see an incomplete file.
+    const draft = `${target}.${crypto.randomUUID()}.tmp`;
+    fs.writeFileSync(draft, `# Contexts of mqcat: mqcat context -h\n\n${text}`, { flag: "wx", mode: 0o600 });
+    fs.renameSync(draft, target);
+  } catch (error) {
+    throw new Error(`'${file}' cannot be written: ${phrase(error)}`, { cause: error });
+  }
 }
 
 /** The path of a file in a context: `~/` is the home directory, and others are relative to the file of the context. */

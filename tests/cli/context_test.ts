@@ -89,6 +89,15 @@ describe("contexts", () => {
     }
   });
 
+  test("add - an error about the file of the contexts names it", async () => {
+    fs.symlinkSync(dir.file("missing"), dir.file("dangling"));
+    const { code, stderr } = await mqcat(["context", "add", "x", "--url", "amqp://x"], {
+      env: { XDG_CONFIG_HOME: dir.file("dangling") },
+    });
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /^mqcat: context add: '.*\/dangling\/mqcat\/config\.toml' cannot be written: /m);
+  });
+
   test("add - warns of a file that is not there, which may come later", async () => {
     const args = ["context", "add", "later", "--url", "amqp://me@x", "--password-file", dir.file("none")];
     const { code, stderr } = await mqcat(args);
@@ -166,6 +175,11 @@ describe("contexts", () => {
   test("queue run - its command does not use the context", async () => {
     const command = [...program, "queue", "declare", "mine"];
     await succeed(["queue", "run", "--", ...command], { env: { MQCAT_CONTEXT: "away" } });
+  });
+
+  test("queue run - its command does not use the HTTP API of another broker", async () => {
+    const command = [...program, "queue", "list"];
+    await succeed(["queue", "run", "--", ...command], { env: { AMQP_HTTP_URL: "http://127.0.0.1:5" } });
   });
 
   test("errors - say which context was used", async () => {
