@@ -100,10 +100,12 @@ export class SharedSubscriptions {
   join(subscription: Subscription): void {
     const { filter } = subscription;
     const known = this.#members.get(filter);
-    if (known !== undefined) {
+    if (known !== undefined && !known.queue.deleted) {
       known.subscription = subscription;
       return;
     }
+    // An administrator has deleted the queue.
+    if (known !== undefined) this.#leave(known);
     const { group, filter: own } = parseShared(filter)!;
     const queue = this.#session.space.shareQueue(sharedQueue(group, own), own);
     const member = new Membership(this.#session, queue, subscription);

@@ -245,10 +245,15 @@ export class MqttSpace implements SessionSpace, WillSpace {
         }
       }
       if (session.restore()) session.expireLater();
+      // A queue of a client may have such a name.
+      else if (!session.hasQueues && vhost.queues.get(name)!.ready > 0) this.forget(session);
       else session.end();
     }
     for (const queue of [...vhost.queues.values()]) {
-      if (queue.name.startsWith("mqtt-shared-") && !this.#shared.has(queue)) core.deleteQueue(queue);
+      const { name, definition } = queue;
+      if (!name.startsWith("mqtt-shared-") || this.#shared.has(queue)) continue;
+      // A queue of a client may have such a name; those of MQTT have these arguments.
+      if (Object.keys(definition.arguments).join() === "x-queue-type,x-max-length") core.deleteQueue(queue);
     }
   }
 }

@@ -1,0 +1,152 @@
+/** What other clients and administrators do to the queues that the MQTT server keeps its records in. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { connectAmqp } from "../../../../lib/amqp/client/api/client.ts";
+import type { BasicProperties } from "../../../../lib/amqp/properties.ts";
+import { Broker } from "../../../../lib/broker/server.ts";
+import type { BrokerOptions } from "../../../../lib/broker/options.ts";
+import { PUBLISH } from "../../../../lib/mqtt/packet_type.ts";
+import { tempDir } from "../../../support/helpers.ts";
+import { MqttPeer } from "../../../support/mqtt_peer.ts";
+import { FOREVER } from "./shared_broker.ts";
+
+const TIMEOUT = { timeout: 60_000 };
+
+/** Runs a broker on a directory; the same one for all calls with the same path. */
+async function withBroker(data: string, work: (broker: Broker, url: string) => Promise<void>): Promise<void> {
+  const problems: string[] = [];
+  const options: BrokerOptions = {
+    data,
+    onEvent: (event) => {
+      if (event.type === "failed" || event.type === "damaged") problems.push(JSON.stringify(event));
+    },
+  };
+  const broker = await Broker.open(options);
+  try {
+    await work(broker, await broker.listen("mqtt://127.0.0.1:0"));
+  } finally {
+    await broker.close();
+  }
+  assert.deepEqual(problems, []);
+}
+
+async function put(
+  broker: Broker,
+  queue: string,
+  body: string,
+  properties: BasicProperties = {},
+): Promise<void> {
+  const client = await connectAmqp(await broker.listen("amqp://127.0.0.1:0"));
+  await client.publish(queue, body, { properties: { deliveryMode: 2, ...properties } });
+  await client.close();
+}
+
+describe("mqtt own queues", () => {
+  it("messages that clients put into them do not prevent a start", TIMEOUT, async () => {
+    using dir = tempDir();
+    const will = {
+      topic: "w",
+      payload: new TextEncoder().encode("will"),
+      qos: 1,
+      retain: false,
+      properties: {},
+    };
+    await withBroker(dir.path, async (broker, url) => {
+      const peer = await MqttPeer.open(url, "c", { properties: FOREVER });
+      await peer.subscribe("t", 1);
+      await peer.subscribe("$share/g/s", 1);
+      await peer.publishAcknowledged("r", "kept", { retain: true, packetId: 1 });
+      await MqttPeer.open(url, "dies", { will });
+      for (const body of ["", "junk", "\u0010\u0000"]) await put(broker, "mqtt-wills", body);
+      for (
+        const meta of [
+          "",
+          "{",
+          "null",
+          "7",
+          "{}",
+          '{"expiry":"x","shared":[]}',
+          '{"expiry":1,"shared":[{"filter":"t"}]}',
+        ]
+      ) {
+        await put(broker, "mqtt-session-c", meta, { messageId: "meta" });
+      }
+      for (const release of ["", "x"]) await put(broker, "mqtt-session-c", release, { messageId: "release" });
+      await put(broker, "mqtt-retained", "odd");
+    });
+    await withBroker(dir.path, async (_, url) => {
+      const peer = await MqttPeer.open(url, "c", { cleanStart: false, properties: FOREVER });
+      assert.equal(peer.connack.sessionPresent, true);
+      await peer.subscribe("r", 0);
+      assert.equal(await peer.message(), "r kept 0 retain");
+      for (const topic of ["t", "s"]) {
+        peer.publish(topic, "hello", { qos: 1, packetId: 7 });
+        assert.equal(await peer.message(), `${topic} hello 1`);
+      }
+      await peer.disconnect();
+    });
+  });
+
+  it("a client's queues with such names survive a restart", TIMEOUT, async () => {
+    using dir = tempDir();
+    const names = ["mqtt-session-jobs", "mqtt-shared-jobs", "mqtt-subscription-jobs", "mqtt-retainedjobs"];
+    await withBroker(dir.path, async (broker) => {
+      const client = await connectAmqp(await broker.listen("amqp://127.0.0.1:0"));
+      for (const name of names) {
+        await client.declareQueue(name);
+        await client.publish(name, "work", { properties: { deliveryMode: 2 } });
+      }
+      await client.close();
+    });
+    await withBroker(dir.path, (broker) => {
+      const { queues } = broker.vhosts.get("/")!;
+      assert.deepEqual(names.map((name) => queues.get(name)?.ready), [1, 1, 1, 1]);
+      return Promise.resolve();
+    });
+  });
+
+  it("a policy for all queues removes no session, no will and no retained message", TIMEOUT, async () => {
+    using dir = tempDir();
+    await withBroker(dir.path, async (broker, url) => {
+      broker.vhosts.get("/")!.putPolicy(false, {
+        vhost: "/",
+        name: "all",
+        pattern: ".*",
+        applyTo: "all",
+        definition: { "max-length": 1, "message-ttl": 0, "dead-letter-exchange": "" },
+        priority: 0,
+      });
+      const peer = await MqttPeer.open(url, "c", { properties: FOREVER });
+      await peer.subscribe("t", 1);
+      for (const n of [1, 2]) {
+        await peer.publishAcknowledged(`r/${n}`, `m${n}`, { retain: true, packetId: n });
+      }
+      await peer.disconnect();
+    });
+    await withBroker(dir.path, async (_, url) => {
+      const peer = await MqttPeer.open(url, "c", { cleanStart: false, properties: FOREVER });
+      assert.equal(peer.connack.sessionPresent, true);
+      await peer.subscribe("r/#", 0);
+      const messages = [await peer.message(), await peer.message()];
+      assert.deepEqual(messages.sort(), ["r/1 m1 0 retain", "r/2 m2 0 retain"]);
+      await peer.disconnect();
+    });
+  });
+
+  it("a shared subscription works again after its queue was deleted", TIMEOUT, async () => {
+    using dir = tempDir();
+    await withBroker(dir.path, async (broker, url) => {
+      const peer = await MqttPeer.open(url, "c", { properties: FOREVER });
+      await peer.subscribe("$share/g/s", 1);
+      const vhost = broker.vhosts.get("/")!;
+      broker.core.cycle.begin();
+      vhost.deleteQueue({ queue: "mqtt-shared-g/s", ifUnused: false, ifEmpty: false }, {});
+      broker.core.cycle.end();
+      await peer.subscribe("$share/g/s", 1);
+      peer.publish("s", "hello", { qos: 1, packetId: 7 });
+      const { value } = await peer.expect(PUBLISH);
+      assert.equal(value.topic, "s");
+      await peer.disconnect();
+    });
+  });
+});
