@@ -1,6 +1,6 @@
-import { ClosedError, messageOf, ProtocolError, RefusedError, UnreachableError } from "../../../errors.ts";
-import type { Connection } from "../../../link/protocol.ts";
-import type { ByteStream, StreamSink } from "../../../transport/stream.ts";
+import { ProtocolError, RefusedError, UnreachableError } from "../../../errors.ts";
+import { ClientConnection } from "../../../link/client_connection.ts";
+import type { ByteStream } from "../../../transport/stream.ts";
 import type { BrokerAddress } from "../url.ts";
 import { COMMAND, OK, RESPONSE, StreamError } from "./commands.ts";
 import { type FrameReader, StreamDecoder } from "./decoder.ts";
@@ -8,12 +8,10 @@ import { StreamEncoder } from "./encoder.ts";
 
 /** The largest frame, in bytes, also if the server has no limit. RabbitMQ's default is the same. */
 export const FRAME_MAX = 2 ** 20;
-/** The size of unwritten output at which publishing should pause, in bytes. */
-const HIGH_WATER = 256 * 1024;
-/** The default time limit for the server's reply to Close, in milliseconds. */
-const CLOSE_TIMEOUT_MS = 2000;
 /** The maximum number of properties of a server. */
 const MAX_PROPERTIES = 100;
+
+const TERMS = { protocol: "stream", goodbye: "a Close", interval: "heartbeat interval" };
 
 /** Callbacks of a connection. An error that they throw closes the connection. */
 export interface StreamEvents {
@@ -33,45 +31,24 @@ interface Call {
 }
 
 /** A connection of the stream protocol. */
-export class StreamConnection implements Connection, StreamSink {
+export class StreamConnection extends ClientConnection {
   server = "";
-  readonly closed: Promise<Error | undefined>;
-  readonly encoder: StreamEncoder = new StreamEncoder();
+  readonly encoder: StreamEncoder;
   /** The largest frame that the server accepts, in bytes. */
   frameMax: number = FRAME_MAX;
   events: StreamEvents = {};
 
-  readonly #stream: ByteStream;
   readonly #decoder = new StreamDecoder(FRAME_MAX, (key, fields) => this.#onFrame(key, fields));
   /** By correlation id. */
   readonly #calls = new Map<number, Call>();
   #lastCall = 0;
   #tuned: (() => void) | undefined;
-  #flight: Uint8Array | undefined;
-  #closing = false;
-  #over = false;
-  /** The error that closed the connection. */
-  #error: Error | undefined;
-  #timer: ReturnType<typeof setInterval> | undefined;
-  #wrote = false;
-  #heard = false;
-  /** The number of half heartbeat intervals without received data. */
-  #silence = 0;
 
   constructor(stream: ByteStream) {
-    this.#stream = stream;
-    this.closed = stream.closed.then((cause) => this.#onClosed(cause));
-    stream.attach(this);
-  }
-
-  /** Whether the output buffer is so large that publishing should wait for `onWritable`. */
-  get full(): boolean {
-    return this.encoder.out.length >= HIGH_WATER;
-  }
-
-  /** Whether the connection is closed or closing. */
-  get over(): boolean {
-    return this.#over || this.#closing;
+    const encoder = new StreamEncoder();
+    super(stream, encoder.out, TERMS);
+    this.encoder = encoder;
+    this.attach();
   }
 
   /**
@@ -111,8 +88,50 @@ export class StreamConnection implements Connection, StreamSink {
     write: (encoder: StreamEncoder) => void = () => {},
     read: (fields: FrameReader) => T = () => undefined as T,
   ): Promise<T> {
-    if (this.over) throw this.#error ?? new ClosedError("The connection is closed");
-    return await new Promise((resolve, reject) => {
+    this.checkOpen();
+    return await this.#call(key, what, write, read);
+  }
+
+  override flush(): void {
+    this.encoder.endPublish();
+    super.flush();
+  }
+
+  protected override onInput(chunk: Uint8Array): void {
+    this.#decoder.push(chunk);
+    this.events.onBatchEnd?.();
+  }
+
+  protected override onWritable(): void {
+    this.events.onWritable?.();
+  }
+
+  protected override sayGoodbye(): void {
+    const closed = this.#call(
+      COMMAND.close,
+      "close",
+      (encoder) => encoder.uint16(OK).text("Goodbye"),
+      () => {},
+    );
+    closed.then(() => this.abort(), () => {});
+  }
+
+  protected override onBeat(wrote: boolean): void {
+    if (!wrote) this.encoder.begin(COMMAND.heartbeat).end();
+  }
+
+  protected override onOver(reason: Error): void {
+    for (const { reject } of this.#calls.values()) reject(reason);
+    this.#calls.clear();
+  }
+
+  #call<T>(
+    key: number,
+    what: string,
+    write: (encoder: StreamEncoder) => void,
+    read: (fields: FrameReader) => T,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
       const id = ++this.#lastCall;
       this.#calls.set(id, { key, what, resolve: (fields) => resolve(read(fields)), reject });
       this.encoder.begin(key).uint32(id);
@@ -120,61 +139,6 @@ export class StreamConnection implements Connection, StreamSink {
       this.encoder.end();
       this.flush();
     });
-  }
-
-  /** Writes the output buffer; after the current write, if there is one. */
-  flush(): void {
-    this.encoder.endPublish();
-    if (this.#flight !== undefined || this.encoder.out.length === 0 || this.#over) return;
-    this.#flight = this.encoder.out.take();
-    this.#wrote = true;
-    this.#stream.write(this.#flight);
-  }
-
-  async close(limit = CLOSE_TIMEOUT_MS): Promise<void> {
-    if (!this.over) {
-      const timer = setTimeout(() => this.#stream.close(), limit);
-      const closed = this.call(COMMAND.close, "close", (encoder) => encoder.uint16(OK).text("Goodbye"));
-      this.#closing = true;
-      await closed.catch(() => {});
-      clearTimeout(timer);
-      this.#stream.close();
-    }
-    await this.closed;
-  }
-
-  abort(cause?: Error): void {
-    this.#stream.close(cause);
-  }
-
-  onData(chunk: Uint8Array): void {
-    this.#heard = true;
-    if (this.#over) return;
-    this.#guard(() => {
-      this.#decoder.push(chunk);
-      this.events.onBatchEnd?.();
-    });
-  }
-
-  onEnd(): void {
-    this.#stream.close(this.#closing ? undefined : new UnreachableError("The server closed the connection"));
-  }
-
-  onDrain(): void {
-    const done = this.#flight;
-    this.#flight = undefined;
-    if (done !== undefined) this.encoder.out.recycle(done);
-    this.flush();
-    if (!this.full) this.#guard(() => this.events.onWritable?.());
-  }
-
-  /** Does work that has no caller to catch its error: the error closes the connection. */
-  #guard(work: () => void): void {
-    try {
-      work();
-    } catch (error) {
-      this.#fail(error instanceof Error ? error : new ProtocolError(messageOf(error)));
-    }
   }
 
   #onFrame(key: number, fields: FrameReader): void {
@@ -188,8 +152,7 @@ export class StreamConnection implements Connection, StreamSink {
           `The server closed the connection: ${fields.uint16()} ${fields.text()}`,
         );
         this.encoder.begin(COMMAND.close | RESPONSE).uint32(id).uint16(OK).end();
-        this.flush();
-        return this.#fail(error);
+        return this.closeWritten(this.closing ? undefined : error);
       }
       case COMMAND.heartbeat:
         return;
@@ -217,38 +180,9 @@ export class StreamConnection implements Connection, StreamSink {
     if (frameMax > 0) this.frameMax = Math.min(FRAME_MAX, frameMax);
     this.encoder.begin(COMMAND.tune).uint32(this.frameMax).uint32(heartbeat).end();
     this.flush();
-    if (heartbeat > 0) this.#timer = setInterval(() => this.#beat(heartbeat), heartbeat * 500);
+    this.keepAlive(heartbeat * 1000, heartbeat * 1000);
     this.#tuned();
     this.#tuned = undefined;
-  }
-
-  /** Runs twice per interval. */
-  #beat(heartbeat: number): void {
-    if (!this.#wrote && this.#flight === undefined) this.encoder.begin(COMMAND.heartbeat).end();
-    this.flush();
-    this.#wrote = false;
-    this.#silence = this.#heard ? 0 : this.#silence + 1;
-    this.#heard = false;
-    if (this.#silence < 4) return;
-    this.#stream.close(new UnreachableError(`The server sent nothing for ${2 * heartbeat} s`));
-  }
-
-  #fail(error: Error): void {
-    this.#over = true;
-    this.#error = error;
-    this.#stream.close(error);
-  }
-
-  #onClosed(cause: Error | undefined): Error | undefined {
-    this.#over = true;
-    clearInterval(this.#timer);
-    const reason = this.#error = cause ??
-      (this.#closing ? undefined : new UnreachableError("The connection was closed"));
-    for (const { reject } of this.#calls.values()) {
-      reject(reason ?? new ClosedError("The connection was closed"));
-    }
-    this.#calls.clear();
-    return reason;
   }
 }
 

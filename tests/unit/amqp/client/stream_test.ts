@@ -226,7 +226,7 @@ describe("stream protocol: login", () => {
     }
     await settle();
     stream.feedEnd();
-    const lost = failsWith("ERR_UNREACHABLE", "The server closed the connection");
+    const lost = failsWith("ERR_UNREACHABLE", "The server closed the connection without a Close");
     await assert.rejects(deadline(login, 5000, "the failure"), lost);
   });
 });
@@ -288,7 +288,7 @@ describe("stream protocol: connection", () => {
       await deadline(connection.close(), 5000, "the second close");
       assert.equal(await connection.closed, undefined);
       if (waiting === undefined) assert.deepEqual(server.sent.slice(5), [["close", 5, 1, "Goodbye"]]);
-      const over = failsWith("ERR_CLOSED", "The connection is closed");
+      const over = failsWith("ERR_CLOSED", "The stream connection is closed");
       await assert.rejects(connection.call(COMMAND.open, "x"), over);
       const { length } = server.sent;
       connection.encoder.begin(COMMAND.heartbeat).end();
@@ -379,7 +379,10 @@ describe("stream protocol: connection", () => {
     for (let i = 0; i < 3; i++) await beat();
     assert.equal(stream.over, false);
     await beat();
-    const silent = failsWith("ERR_UNREACHABLE", "The server sent nothing for 20 s");
+    const silent = failsWith(
+      "ERR_UNREACHABLE",
+      "The server sent nothing for 20 s, twice the heartbeat interval",
+    );
     silent(await deadline(connection.closed, 5000, "the end"));
   });
 });
