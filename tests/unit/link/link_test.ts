@@ -10,14 +10,7 @@ import type { Endpoint } from "../../../lib/transport/endpoint_types.ts";
 import type { ByteStream } from "../../../lib/transport/stream.ts";
 import { listen } from "../../../lib/transport/transport.ts";
 import { waitFor } from "../../support/helpers.ts";
-import {
-  type FakeAddress,
-  fakeAddress,
-  FakeConnection,
-  FakeProtocol,
-  PERMANENT,
-  TEMPORARY,
-} from "./fake_protocol.ts";
+import { fakeAddress, FakeConnection, FakeProtocol, PERMANENT, TEMPORARY } from "./fake_protocol.ts";
 
 const HOSTS = ["one", "two", "three"].map(fakeAddress);
 const FAST = { reconnect: { first: 1, longest: 4 } };
