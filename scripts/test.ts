@@ -3,7 +3,7 @@
  *
  *   deno task test                    the tests of the library on Deno, and of the program as a binary
  *   deno task test all                many of them again on the other runtimes, as CI does
- *   deno task test unit property      only these folders of tests/, on all runtimes
+ *   deno task test cli unit/amqp      only these folders or files of tests/, on all runtimes
  *   deno task test -v                 with all that the test runners print
  *   deno task test:bun                only the tests on Bun
  *
@@ -25,7 +25,7 @@ import { bundle } from "./bundle.ts";
 import { compileWithBun } from "./compile_bun.ts";
 import { endLeftovers } from "./leftovers.ts";
 import { bundleForNode } from "./npm.ts";
-import { plan, type Run, testFilesOf, type Wanted } from "./test_plan.ts";
+import { plan, type Run, testFilesOf, testsAt, type Wanted } from "./test_plan.ts";
 import { readReport, type Report } from "./test_report.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -45,16 +45,9 @@ interface Outcome extends Report {
   readonly run: Run;
 }
 
-const words = process.argv.slice(2);
-const isVerbose = words.includes("-v");
 /** In the environment of all processes of this run. */
 const mark = crypto.randomUUID();
-/** What to run. */
-const wanted: Wanted = {
-  onlyBun: words[0] === "--runner" && words[1] === "bun",
-  hasRepeats: words.includes("all"),
-  folders: words.filter((word) => !word.startsWith("-") && word !== "bun" && word !== "all"),
-};
+const { isVerbose, wanted } = readWords(process.argv.slice(2));
 
 async function main(): Promise<void> {
   const bun = findBun();
@@ -119,6 +112,24 @@ async function main(): Promise<void> {
     end();
   }
   summarize(outcomes, again);
+}
+
+/** Reads the words of the command line. */
+function readWords(words: string[]): { isVerbose: boolean; wanted: Wanted } {
+  const taken = (...option: string[]) => {
+    const at = words.indexOf(option[0]!);
+    return at >= 0 && words.splice(at, option.length).join(" ") === option.join(" ");
+  };
+  try {
+    const isVerbose = taken("-v");
+    const onlyBun = taken("--runner", "bun");
+    const hasRepeats = taken("all");
+    const chosen = words.length > 0 ? testsAt(words) : undefined;
+    return { isVerbose, wanted: { onlyBun, hasRepeats, chosen } };
+  } catch (error) {
+    console.error((error as Error).message);
+    process.exit(2);
+  }
 }
 
 /** Makes the folder in which tests share nodes of RabbitMQ, which end when `alive` is closed: see tests/support/rabbitmq.ts. */

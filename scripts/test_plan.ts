@@ -50,8 +50,8 @@ const MAX_GROUPS = 8;
 
 /** What the caller asked for. */
 export interface Wanted {
-  /** The folders of `tests/`; none for all of them. */
-  readonly folders: readonly string[];
+  /** The test files that the caller chose; undefined for all of them. */
+  readonly chosen: readonly string[] | undefined;
   /** Whether all tests run again on the other runtimes where the result can differ. */
   readonly hasRepeats: boolean;
   readonly onlyBun: boolean;
@@ -78,7 +78,7 @@ const DENO_TEST = [process.execPath, "test", "-A", "--no-check", "--parallel", "
  * @param bun the path of Bun
  * @param scratch a folder for modules
  */
-export function plan({ onlyBun, hasRepeats, folders }: Wanted, bun: string, scratch: string): Run[] {
+export function plan({ onlyBun, hasRepeats, chosen }: Wanted, bun: string, scratch: string): Run[] {
   const runs: Run[] = [];
   const onDeno = (name: string, files: readonly string[], target?: string) => {
     const env: Record<string, string> = target === undefined ? {} : { MQCAT_TARGET: target };
@@ -91,14 +91,14 @@ export function plan({ onlyBun, hasRepeats, folders }: Wanted, bun: string, scra
     const command = [bun, "test", "--timeout", "120000", preload, ...report];
     if (files.length > 0) runs.push({ name, command, files, tests: files, env: {} });
   };
-  const filesOf = (name: string) => folders.length === 0 || folders.includes(name) ? testsIn(name) : [];
+  const filesOf = (name: string) => testsIn(name).filter((file) => chosen?.includes(file) ?? true);
   const library = [...filesOf("unit"), ...filesOf("property")];
   const peers = filesOf("interop");
   const programs = filesOf("cli");
   const faults = filesOf("fault");
-  /** The files with these names, or those without; all of them if the caller chose folders. */
+  /** The files with these names, or those without; all of them if the caller chose files. */
   const pick = (files: readonly string[], names: readonly string[], isWanted: boolean) => {
-    if (folders.length > 0) return files;
+    if (chosen !== undefined) return files;
     const wrong = names.filter((name) => !files.some((file) => path.basename(file) === name));
     if (wrong.length > 0) {
       throw new Error(`a list of this script names ${wrong.join(", ")}: there is no such file`);
@@ -111,7 +111,7 @@ export function plan({ onlyBun, hasRepeats, folders }: Wanted, bun: string, scra
     return runs;
   }
   // A few run at a time, so the longest come first.
-  const repeats = hasRepeats || folders.length > 0;
+  const repeats = hasRepeats || chosen !== undefined;
   onDeno("command line, binary", programs, "binary");
   onDeno("faults, binary", faults, "binary");
   if (repeats) onBun("library on Bun", pick([...library, ...peers], DENO_ONLY, false));
@@ -123,7 +123,7 @@ export function plan({ onlyBun, hasRepeats, folders }: Wanted, bun: string, scra
   }
   // Only on Deno can a process be started at the limit of processes.
   onDeno("faults, deno", pick(faults, ["limits_test.ts"], true), "deno");
-  if (folders.length > 0) onDeno("faults, bun", faults, "bun");
+  if (chosen !== undefined) onDeno("faults, bun", faults, "bun");
   return runs;
 }
 
@@ -145,6 +145,23 @@ function grouped(files: readonly string[], folder: string): string[] {
     return group;
   });
   return [...slow, ...groups];
+}
+
+/**
+ * The test files at places that the caller named: folders or files of `tests/`, with or without that name before them.
+ *
+ * @throws {Error} there are none at a place
+ */
+export function testsAt(places: readonly string[]): string[] {
+  const all = ["unit", "property", "interop", "cli", "fault"].flatMap(testsIn);
+  return places.flatMap((place) => {
+    const below = `tests/${path.normalize(place).replace(/^tests(\/|$)/, "")}`.replace(/\/$/, "");
+    const found = all.filter((file) => file === below || file.startsWith(`${below}/`));
+    if (found.length > 0) return found;
+    throw new Error(
+      `There are no tests at "${place}": name a folder or a file of tests/, such as cli or unit/amqp`,
+    );
+  });
 }
 
 /** The test files of a folder. */

@@ -29,10 +29,6 @@ export type MethodArgs<Name extends MethodName> = {
 /** The arguments for encoding a method: omitted ones are empty, zero or false. */
 export type GivenArgs<Name extends MethodName> = Partial<MethodArgs<Name>>;
 
-/** The names of the replies to a method; never for a method without replies. */
-export type ReplyOf<Name extends MethodName> = typeof METHODS[Name] extends
-  { replies: readonly (infer Reply extends MethodName)[] } ? Reply : never;
-
 /** A decoded method, discriminated by its name. */
 export type Method = {
   [Name in MethodName]: { readonly name: Name; readonly args: MethodArgs<Name> };

@@ -31,16 +31,6 @@ export function methodId(name: MethodName): number {
   return SPECS[name].id;
 }
 
-/** Whether a content header and a body follow the method. */
-export function hasContent(id: number): boolean {
-  return BY_ID.get(id)?.spec.content === true;
-}
-
-/** Whether `reply` is a reply to `request`. */
-export function isReply(request: MethodName, reply: MethodName): boolean {
-  return SPECS[request].replies?.includes(reply) === true;
-}
-
 /**
  * Reads the method id at the start of the payload of a method frame (AMQP 0-9-1, 4.2.4).
  *

@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { isTopicFilter, isTopicName, topicMatches } from "../../lib/mqtt/topic.ts";
+import { isTopicFilter, isTopicName } from "../../lib/mqtt/topic.ts";
 import { TopicTree } from "../../lib/mqtt/topic_tree.ts";
+import { topicMatches } from "../support/topic_matches.ts";
 
 const level = fc.constantFrom("", "a", "b", "$s", "é");
 const topic = fc.array(level, { minLength: 1, maxLength: 4 }).map((all) => all.join("/")).filter((one) =>

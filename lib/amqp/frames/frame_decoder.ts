@@ -1,3 +1,4 @@
+import { type FrameReceiver, FrameSplitter } from "../../bytes/frame_splitter.ts";
 import { IncompatiblePeerError, ProtocolError } from "../../errors.ts";
 import { amqpError, frameError } from "../amqp_error.ts";
 import {
@@ -13,17 +14,12 @@ import {
 } from "./frame.ts";
 import { readUint32 } from "../types/uint.ts";
 
-/** A carry buffer over this size is released after its frame, in bytes. */
-const KEEP_CARRY = 64 * 1024;
-
 /** Receives frames from a decoder. An error thrown by a callback ends the decoder: see `FrameDecoder.push`. */
-export interface FrameSink {
+export interface FrameSink extends FrameReceiver {
   /** The protocol header of the client arrived, with a supported version. */
   onProtocolHeader(): void;
   /** A frame arrived. Its payload `bytes[start, end)` is valid during the call. */
   onFrame(type: number, channel: number, bytes: Uint8Array, start: number, end: number): void;
-  /** Read after each frame: true makes the decoder keep further bytes until `resume`. */
-  readonly overBacklog?: boolean;
 }
 
 /** The end of the connection that uses the decoder. */
@@ -33,30 +29,16 @@ export type Role = "client" | "server";
  * Decodes frames (AMQP 0-9-1, 4.2.3) under any chunking. A frame within one chunk is not copied; one that spans chunks
  * is copied into a buffer that grows with the received bytes, not with the size that a frame claims.
  */
-export class FrameDecoder {
-  #sink: FrameSink;
+export class FrameDecoder extends FrameSplitter<FrameSink> {
   readonly #role: Role;
   #frameMax: number = FRAME_MIN_SIZE;
   /** Whether the first bytes of the peer were AMQP. */
   #started = false;
-  /** The first bytes of an incomplete frame. */
-  #carry: Uint8Array = new Uint8Array(0);
-  #carried = 0;
-  /** The number of bytes needed before the frame is examined again. */
-  #wanted = 0;
-  /** Bytes after the frame at which the sink was over its backlog. */
-  #held: Uint8Array | undefined;
-  #stopped = false;
 
   /** @param role a server expects a protocol header first (4.2.2); a client receives one when it is refused */
   constructor(role: Role, sink: FrameSink) {
+    super(sink);
     this.#role = role;
-    this.#sink = sink;
-  }
-
-  /** Replaces the sink, from the next frame on. */
-  set sink(sink: FrameSink) {
-    this.#sink = sink;
   }
 
   /** The size limit for received frames, in bytes. Set it after tuning. Default: 4096 */
@@ -69,11 +51,6 @@ export class FrameDecoder {
     this.#frameMax = checkFrameMax(frameMax);
   }
 
-  /** Whether the received bytes end at the end of a frame. */
-  get idle(): boolean {
-    return this.#carried === 0 && this.#held === undefined;
-  }
-
   /**
    * Whether the first bytes of the peer were AMQP. If `push` throws before that, a server sends `PROTOCOL_HEADER` and
    * closes (4.2.2); later it sends `connection.close`.
@@ -83,53 +60,12 @@ export class FrameDecoder {
   }
 
   /**
-   * Processes the next bytes of the peer. After an error the position in the stream is lost: do not call `push` again.
-   * Therefore a sink throws only errors that close the connection.
-   *
    * @throws {AmqpError} 501: a frame is over the limit (nothing is allocated for it), or malformed; 505: a heartbeat
    * arrived on a channel
    * @throws {IncompatiblePeerError} the peer speaks another version of AMQP
    * @throws {ProtocolError} the peer does not speak AMQP
    */
-  push(chunk: Uint8Array): void {
-    if (this.#held !== undefined || this.#sink.overBacklog === true) return this.#hold(chunk);
-    let from = 0;
-    if (this.#carried > 0) {
-      do {
-        const take = Math.min(this.#wanted - this.#carried, chunk.length - from);
-        this.#append(chunk, from, from + take);
-        from += take;
-        if (this.#carried < this.#wanted) return;
-      } while (this.#scan(this.#carry, 0, this.#carried) === 0);
-      this.#carried = 0;
-      if (this.#carry.length > KEEP_CARRY) this.#carry = new Uint8Array(0);
-    }
-    if (!this.#stopped) from = this.#scan(chunk, from, chunk.length);
-    if (from < chunk.length) {
-      if (this.#stopped) this.#hold(chunk.subarray(from));
-      else this.#append(chunk, from, chunk.length);
-    }
-    this.#stopped = false;
-  }
-
-  /** Whether the decoder keeps bytes because the sink was over its backlog. */
-  get holding(): boolean {
-    return this.#held !== undefined;
-  }
-
-  /**
-   * Processes the kept bytes, when the sink has room again.
-   *
-   * @throws the errors of `push`
-   */
-  resume(): void {
-    const held = this.#held;
-    this.#held = undefined;
-    if (held !== undefined) this.push(held);
-  }
-
-  /** Reports the complete frames in `bytes[at, to)`, and returns the position of the first incomplete frame. */
-  #scan(bytes: Uint8Array, at: number, to: number): number {
+  protected override scan(bytes: Uint8Array, at: number, to: number): number {
     while (at < to) {
       const type = bytes[at]!;
       if (!this.#started) {
@@ -145,7 +81,7 @@ export class FrameDecoder {
       if (type > BODY && type !== HEARTBEAT || type === 0) {
         throw frameError(`a frame has the unknown type ${type}`);
       }
-      this.#wanted = FRAME_HEAD;
+      this.wanted = FRAME_HEAD;
       if (to - at < FRAME_HEAD) return at;
       const channel = bytes[at + 1]! << 8 | bytes[at + 2]!;
       const size = readUint32(bytes, at + 3);
@@ -156,19 +92,16 @@ export class FrameDecoder {
         );
       }
       if (type === HEARTBEAT) checkHeartbeat(channel, size);
-      this.#wanted = size + FRAME_OVERHEAD;
-      if (to - at < this.#wanted) return at;
+      this.wanted = size + FRAME_OVERHEAD;
+      if (to - at < this.wanted) return at;
       const start = at + FRAME_HEAD;
       const end = start + size;
       if (bytes[end] !== FRAME_END) {
         throw frameError(`a frame of type ${type} ends in ${bytes[end]} instead of ${FRAME_END}`);
       }
-      this.#sink.onFrame(type, channel, bytes, start, end);
+      this.sink.onFrame(type, channel, bytes, start, end);
       at = end + 1;
-      if (this.#sink.overBacklog === true) {
-        this.#stopped = true;
-        return at;
-      }
+      if (this.sink.overBacklog === true) return at;
     }
     return at;
   }
@@ -180,7 +113,7 @@ export class FrameDecoder {
       if (bytes[at + i] !== PROTOCOL_HEADER[i]) throw notAmqp(bytes.subarray(at, Math.min(to, at + 16)));
     }
     // Each byte is checked as it arrives: the first different byte is an error, under any chunking.
-    this.#wanted = count + 1;
+    this.wanted = count + 1;
     if (count < PROTOCOL_HEADER.length) return false;
     if (this.#role === "client") {
       throw new IncompatiblePeerError(
@@ -195,29 +128,8 @@ export class FrameDecoder {
       }
     }
     this.#started = true;
-    this.#sink.onProtocolHeader();
+    this.sink.onProtocolHeader();
     return true;
-  }
-
-  /** Keeps bytes that arrive although the stream is paused. */
-  #hold(chunk: Uint8Array): void {
-    const held = this.#held ?? new Uint8Array(0);
-    this.#held = new Uint8Array(held.length + chunk.length);
-    this.#held.set(held);
-    this.#held.set(chunk, held.length);
-  }
-
-  #append(chunk: Uint8Array, from: number, to: number): void {
-    const needed = this.#carried + to - from;
-    if (needed > this.#carry.length) {
-      // Doubles the buffer, or uses the exact size of the frame if that is close.
-      const doubled = Math.max(needed, this.#carry.length * 2, 256);
-      const grown = new Uint8Array(this.#wanted <= doubled * 2 ? Math.max(this.#wanted, needed) : doubled);
-      grown.set(this.#carry.subarray(0, this.#carried));
-      this.#carry = grown;
-    }
-    this.#carry.set(chunk.subarray(from, to), this.#carried);
-    this.#carried = needed;
   }
 }
 

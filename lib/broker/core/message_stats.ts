@@ -11,6 +11,20 @@ export class DeliveryStats {
   acknowledged = 0;
 }
 
+/** Counts a message that was delivered to a consumer. */
+export function countDelivery(stats: DeliveryStats, noAck: boolean, redelivered: boolean): void {
+  if (noAck) stats.deliveredNoAck++;
+  else stats.delivered++;
+  if (redelivered) stats.redelivered++;
+}
+
+/** Counts a message that was fetched. */
+export function countGet(stats: DeliveryStats, noAck: boolean, redelivered: boolean): void {
+  if (noAck) stats.gotNoAck++;
+  else stats.got++;
+  if (redelivered) stats.redelivered++;
+}
+
 /** The number of messages that clients got in any way. */
 export function deliverGet({ delivered, deliveredNoAck, got, gotNoAck }: DeliveryStats): number {
   return delivered + deliveredNoAck + got + gotNoAck;

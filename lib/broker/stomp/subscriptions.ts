@@ -11,6 +11,7 @@ import { bindQueue, checkNewConsumer, declareQueue } from "../core/clients/opera
 import { ACK, type Outcome, REJECT, REQUEUE, TRACED } from "../core/clients/outcome.ts";
 import { withDeliveryCount } from "../core/dead_letter.ts";
 import { addressOf, propertiesOf } from "../core/message.ts";
+import { countDelivery } from "../core/message_stats.ts";
 import { type ConsumingChannel, QueueConsumer } from "../core/queue/consumer.ts";
 import type { Queue } from "../core/queue/queue.ts";
 import type { SessionConnection, SessionHost } from "./contract.ts";
@@ -224,23 +225,14 @@ export class Subscriptions implements ConsumingChannel {
     const message = this.#messageAt(queue, lane, seq, redelivered);
     if (message === undefined) return queue.settle(lane, seq); // Damaged on disk; the journal has reported it.
     this.#write(subscription, message, redelivered, noAck);
-    const { stats, vhost: { stats: vhostStats } } = this.#connection;
-    const { stats: queueStats } = queue;
-    if (redelivered) {
-      stats.redelivered++;
-      vhostStats.redelivered++;
-      queueStats.redelivered++;
-    }
+    const { stats, vhost } = this.#connection;
+    countDelivery(stats, noAck, redelivered);
+    countDelivery(vhost.stats, noAck, redelivered);
+    countDelivery(queue.stats, noAck, redelivered);
     if (noAck) {
-      stats.deliveredNoAck++;
-      vhostStats.deliveredNoAck++;
-      queueStats.deliveredNoAck++;
       this.deliveries.skip();
       queue.settle(lane, seq);
     } else {
-      stats.delivered++;
-      vhostStats.delivered++;
-      queueStats.delivered++;
       this.deliveries.add(queue, lane, seq, consumer);
       consumer.unacked++;
     }

@@ -18,7 +18,6 @@ export const SHORT = 4096;
 /** Reasons of a Close frame (RFC 6455, 7.4.1). */
 export const NORMAL = 1000;
 export const PROTOCOL_ERROR = 1002;
-export const UNSUPPORTED_DATA = 1003;
 export const TOO_BIG = 1009;
 
 /** Flags of a frame in ZMTP (RFC 37, 2.3). */

@@ -6,7 +6,8 @@ import { FrameEncoder } from "../../../lib/amqp/frames/frame_encoder.ts";
 import { BODY, HEADER, METHOD, PROTOCOL_HEADER } from "../../../lib/amqp/frames/frame.ts";
 import { FrameDecoder, type FrameSink } from "../../../lib/amqp/frames/frame_decoder.ts";
 import type { GivenArgs, MethodArgs, MethodName } from "../../../lib/amqp/method_args.ts";
-import { decodeMethod, hasContent, methodId } from "../../../lib/amqp/method_codec.ts";
+import { decodeMethod } from "../../../lib/amqp/method_codec.ts";
+import { METHODS, type MethodSpec } from "../../../lib/amqp/methods.ts";
 import { type BasicProperties, decodeProperties } from "../../../lib/amqp/properties.ts";
 import type { FieldTable } from "../../../lib/amqp/types/field_value.ts";
 import { messageOf } from "../../../lib/errors.ts";
@@ -326,7 +327,8 @@ export class Peer implements StreamSink, FrameSink {
 
   #onMethod(channel: number, bytes: Uint8Array, start: number, end: number): void {
     const { name, args } = decodeMethod(bytes, start, end);
-    if (hasContent(methodId(name))) {
+    const spec: MethodSpec = METHODS[name];
+    if (spec.content === true) {
       const method: Received = { channel, name, args, taken: false, hidden: false };
       this.#partial.set(channel, { method, size: 0, parts: [], length: 0 });
       return;

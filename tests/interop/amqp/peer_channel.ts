@@ -1,11 +1,20 @@
-import type { GivenArgs, MethodArgs, MethodName, ReplyOf } from "../../../lib/amqp/method_args.ts";
-import { isReply } from "../../../lib/amqp/method_codec.ts";
+import type { GivenArgs, MethodArgs, MethodName } from "../../../lib/amqp/method_args.ts";
+import { METHODS, type MethodSpec } from "../../../lib/amqp/methods.ts";
 import type { BasicProperties } from "../../../lib/amqp/properties.ts";
 import type { FieldTable } from "../../../lib/amqp/types/field_value.ts";
 import { DEADLINE } from "../../support/helpers.ts";
 import type { Delivered, Peer, Received } from "./peer.ts";
 
 const utf8 = new TextEncoder();
+
+/** The names of the replies to a method; never for a method without replies. */
+type ReplyOf<Name extends MethodName> = typeof METHODS[Name] extends
+  { replies: readonly (infer Reply extends MethodName)[] } ? Reply : never;
+
+function isReply(request: MethodName, reply: string): boolean {
+  const spec: MethodSpec = METHODS[request];
+  return spec.replies?.includes(reply) === true;
+}
 
 /** One channel of a peer. The methods do not check whether it is open. */
 export class PeerChannel {
@@ -39,7 +48,7 @@ export class PeerChannel {
     hidden = false,
   ): Promise<MethodArgs<ReplyOf<Name>>> {
     this.send(name, args);
-    const reply = await this.#next((other) => isReply(name, other as MethodName), `the reply to ${name}`);
+    const reply = await this.#next((other) => isReply(name, other), `the reply to ${name}`);
     reply.hidden = hidden;
     if (name === "confirm.select") this.#confirms = true;
     return reply.args as MethodArgs<ReplyOf<Name>>;
@@ -99,7 +108,7 @@ export class PeerChannel {
     args: GivenArgs<Name> = {},
   ): Promise<void> {
     this.send(name, args);
-    await this.closed(code, (other) => isReply(name, other as MethodName));
+    await this.closed(code, (other) => isReply(name, other));
   }
 
   /** Waits until the channel or the connection is closed with a reply code. */
@@ -135,7 +144,7 @@ export class PeerChannel {
   async get(queue: string, noAck = true): Promise<Delivered | undefined> {
     this.send("basic.get", { queue, noAck });
     const reply = await this.#next(
-      (name) => isReply("basic.get", name as MethodName),
+      (name) => isReply("basic.get", name),
       "the reply to basic.get",
     );
     return reply.name === "basic.get-ok" ? asDelivered(reply) : undefined;

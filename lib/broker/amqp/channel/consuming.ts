@@ -1,4 +1,4 @@
-import type { DeliveryStats } from "../../core/message_stats.ts";
+import { countDelivery, countGet } from "../../core/message_stats.ts";
 import type { TracedClient } from "../../core/firehose.ts";
 import { amqpError } from "../../../amqp/amqp_error.ts";
 import { messageOf } from "../../../errors.ts";
@@ -159,23 +159,13 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
     const message = this.#messageAt(queue, lane, seq, redelivered);
     if (message === undefined) return queue.settle(lane, seq); // Damaged on disk; the journal has reported it.
     connection.encoder.deliver(number, consumerTag, this.deliveries.last + 1, redelivered, message);
-    const { stats: vhostStats } = connection.vhost;
-    const { stats: queueStats } = queue;
-    if (redelivered) {
-      stats.redelivered++;
-      vhostStats.redelivered++;
-      queueStats.redelivered++;
-    }
+    countDelivery(stats, noAck, redelivered);
+    countDelivery(connection.vhost.stats, noAck, redelivered);
+    countDelivery(queue.stats, noAck, redelivered);
     if (noAck) {
-      stats.deliveredNoAck++;
-      vhostStats.deliveredNoAck++;
-      queueStats.deliveredNoAck++;
       this.deliveries.skip();
       queue.settle(lane, seq);
     } else {
-      stats.delivered++;
-      vhostStats.delivered++;
-      queueStats.delivered++;
       this.deliveries.add(queue, lane, seq, consumer);
       consumer.unacked++;
       this.#consumed++;
@@ -342,11 +332,4 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
     if (this.globalPrefetch > 0 && this.consumers.size > 1) this.wakeQueues();
     if (!queue.awake) this.#channel.host.cycle.wake(queue);
   }
-}
-
-/** Counts a message that was fetched. */
-function countGet(stats: DeliveryStats, noAck: boolean, redelivered: boolean): void {
-  if (noAck) stats.gotNoAck++;
-  else stats.got++;
-  if (redelivered) stats.redelivered++;
 }

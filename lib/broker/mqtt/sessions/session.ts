@@ -3,6 +3,7 @@ import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { PUBREL } from "../../../mqtt/packet_type.ts";
 import type { Timer } from "../../core/clock.ts";
 import { MAX_TIMER } from "../../../transport/waiting.ts";
+import { countDelivery } from "../../core/message_stats.ts";
 import { type ConsumingChannel, QueueConsumer } from "../../core/queue/consumer.ts";
 import type { MessageReceiver, Queue } from "../../core/queue/queue.ts";
 import type { SessionConnection, SessionSpace, SharingSession } from "./contract.ts";
@@ -304,20 +305,10 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
     // [MQTT-3.1.2-25]
     if (!sent || qos === 0) queue.settle(0, seq);
     if (!sent) return;
-    if (qos === 0) {
-      queue.stats.deliveredNoAck++;
-      return this.#countNoAck();
-    }
-    const { stats } = this.connection!;
-    const { stats: vhostStats } = this.space.vhost;
-    stats.delivered++;
-    vhostStats.delivered++;
-    queue.stats.delivered++;
-    if (dup) {
-      stats.redelivered++;
-      vhostStats.redelivered++;
-      queue.stats.redelivered++;
-    }
+    countDelivery(this.connection!.stats, qos === 0, dup);
+    countDelivery(this.space.vhost.stats, qos === 0, dup);
+    countDelivery(queue.stats, qos === 0, dup);
+    if (qos === 0) return;
     consumer.unacked++;
     this.#inflight.set(packetId, seq * 4 + qos);
   }

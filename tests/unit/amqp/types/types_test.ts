@@ -4,13 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { AmqpError, amqpError, errorFromClose, frameError } from "../../../../lib/amqp/amqp_error.ts";
 import { ContentHeader, DeliverFields, PublishFields } from "../../../../lib/amqp/basic_fields.ts";
-import {
-  decodeMethod,
-  hasContent,
-  isReply,
-  methodId,
-  sizeofMethod,
-} from "../../../../lib/amqp/method_codec.ts";
+import { decodeMethod, methodId, sizeofMethod } from "../../../../lib/amqp/method_codec.ts";
 import { writeMethod } from "../../../../lib/amqp/method_codec.ts";
 import { decodeProperties, encodeProperties, sizeofProperties } from "../../../../lib/amqp/properties.ts";
 import { PROPERTY, PropertyScan } from "../../../../lib/amqp/property_scan.ts";
@@ -319,11 +313,6 @@ describe("amqp methods - limits", () => {
     const method = decodeMethod(bytes, 0, bytes.length);
     assert.ok(method.name === "basic.ack");
     assert.equal(method.args.deliveryTag, 2 ** 64);
-  });
-
-  it("methods - have the flags of the table", () => {
-    assert.ok(hasContent(methodId("basic.deliver")) && !hasContent(methodId("basic.ack")) && !hasContent(7));
-    assert.ok(isReply("basic.get", "basic.get-empty") && !isReply("basic.get", "basic.qos-ok"));
   });
 
   it("fast readers - refuse every truncation and every extra byte", () => {
