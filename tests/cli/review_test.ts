@@ -75,12 +75,12 @@ describe("--exec", () => {
 
 describe("rep -j", () => {
   test("-w - counts from the last request, whichever worker received it", async () => {
-    using rep = start(["rep", ":0", "-j", "4", "-w", "1s", "--exec", "cat", "-n", "3", "--summary"]);
+    using rep = start(["rep", ":0", "-j", "4", "-w", "2s", "--exec", "cat", "-n", "3", "--summary"]);
     await using req = scoped(new Req());
     req.connect(await rep.readyEndpoint());
     for (const body of ["1", "2", "3"]) {
-      // All three requests together take longer than -w, but no pause between them does.
-      await new Promise((resolve) => setTimeout(resolve, 450));
+      // The pauses together are longer than -w, but none of them is.
+      await new Promise((resolve) => setTimeout(resolve, 700));
       assert.deepEqual(texts(await deadline(req.request(body), PATIENCE)), [body]);
     }
     const { code, stderr } = await rep.exit();

@@ -386,24 +386,25 @@ function suite({ test, broker }: BrokerKind): void {
     await connection.close();
   });
 
-  test("heartbeats - a silent server is detected, and the client reconnects", async () => {
+  test("heartbeats - keep an idle connection; a silent server is detected, and the client reconnects", async () => {
     const { url, port } = await broker();
     await declare(url, "silent");
     await using proxy = await Proxy.to(port);
-    const lost: string[] = [];
-    const onEvent = (event: AmqpEvent) =>
-      event.type === "lost" ? void lost.push(event.error.message) : undefined;
-    const sent = await publisher(`${proxy.url}?heartbeat=1`, { onEvent });
-    // Heartbeats keep an idle connection open for longer than the limit.
-    await new Promise((resolve) => setTimeout(resolve, 3000));
-    assert.deepEqual(lost, []);
+    const noteLoss = (list: string[]) => (event: AmqpEvent) =>
+      event.type === "lost" ? void list.push(event.error.message) : undefined;
+    const [idleLost, lost]: [string[], string[]] = [[], []];
+    // Without heartbeats the idle connection would be lost first, as it is the older one.
+    const idle = await publisher(`${url}?heartbeat=1`, { onEvent: noteLoss(idleLost) });
+    const sent = await publisher(`${proxy.url}?heartbeat=1`, { onEvent: noteLoss(lost) });
     proxy.freeze();
     const run = { bytes: Buffer.from("late"), starts: [0], ends: [4] };
     assert.equal(sent.publish(run, 0, 1, to("silent")), 1);
     await waitFor(() => lost.length > 0, PATIENCE, "the loss");
     assert.match(lost[0]!, /sent nothing for 2 s/);
     await waitFor(() => sent.acknowledged === 1, PATIENCE, "the confirm");
+    assert.deepEqual(idleLost, []);
     await sent.close();
+    await idle.close();
   });
 
   test("limits - a message over the size limit ends the consumer", async () => {

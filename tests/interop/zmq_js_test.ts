@@ -27,8 +27,8 @@ import {
   Sub,
 } from "../../mod.ts";
 import { deadline, installed, requirePeer, waitFor } from "../support/helpers.ts";
-import { numbers, scoped, texts } from "../support/sockets.ts";
-import { links, linksDir, MANY, MESSAGES } from "./zmq_links.ts";
+import { scoped, texts } from "../support/sockets.ts";
+import { checkReceiving, checkSending, links, linksDir, MESSAGES } from "./zmq_links.ts";
 import { asPrinted, bytesOf, hex, ZmqPeer } from "../support/zmq_peer.ts";
 
 const SCRIPT = fileURLToPath(new URL("./peers/zmq_peer.mjs", import.meta.url));
@@ -87,27 +87,14 @@ describe("zeromq.js", () => {
       await using push = scoped(new Push());
       await using pull = await peer.socket("PULL");
       await link.join(push, pull);
-      for (const message of MESSAGES) {
-        const frames = message.map(bytesOf);
-        await push.send(frames);
-        assert.deepEqual(await pull.recv(), asPrinted(frames));
-      }
-      const collected = pull.collect(MANY);
-      for (let i = 0; i < MANY; i++) await push.send(`${i}`);
-      assert.deepEqual(await collected, numbers(MANY));
+      await checkSending(push, pull);
     });
 
     test(`pull - from Push over ${link.name}`, async () => {
       await using pull = scoped(new Pull());
       await using push = await peer.socket("PUSH");
       await link.join(pull, push);
-      for (const message of MESSAGES) {
-        await push.send(...message);
-        assert.deepEqual(asPrinted(await pull.receive()), asPrinted(message.map(bytesOf)));
-      }
-      const sent = push.blast(MANY);
-      for (let i = 0; i < MANY; i++) assert.deepEqual(texts(await pull.receive()), [`${i}`]);
-      await sent;
+      await checkReceiving(pull, push);
     });
 
     test(`pub - to Subscriber over ${link.name}`, async () => {
@@ -119,14 +106,7 @@ describe("zeromq.js", () => {
         await sub.poke();
         return pub.subscribers === 1;
       });
-      for (const message of MESSAGES) {
-        const frames = message.map(bytesOf);
-        await pub.send(frames);
-        assert.deepEqual(await sub.recv(), asPrinted(frames));
-      }
-      const collected = sub.collect(MANY);
-      for (let i = 0; i < MANY; i++) await pub.send(`${i}`);
-      assert.deepEqual(await collected, numbers(MANY));
+      await checkSending(pub, sub);
     });
 
     test(`sub - from XPublisher over ${link.name}`, async () => {

@@ -1,6 +1,8 @@
 /** The transports between our sockets and libzmq's, and the messages that each one must carry. */
+import assert from "node:assert/strict";
 import { tempDir } from "../support/helpers.ts";
-import type { Frame, ZmqSocket } from "../support/zmq_peer.ts";
+import { numbers } from "../support/sockets.ts";
+import { asPrinted, bytesOf, type Frame, type ZmqSocket } from "../support/zmq_peer.ts";
 
 /** The methods of our socket that a link needs. */
 interface Ours {
@@ -80,3 +82,35 @@ export const MESSAGES: readonly (readonly Frame[])[] = [
 
 /** The number of messages in the tests of order. */
 export const MANY = 10_000;
+
+/** Our socket sends each message, and then many: they arrive unchanged and in order. */
+export async function checkSending(
+  ours: { send(frames: string | Uint8Array[]): Promise<void> },
+  theirs: ZmqSocket,
+): Promise<void> {
+  for (const message of MESSAGES) {
+    const frames = message.map(bytesOf);
+    await ours.send(frames);
+    assert.deepEqual(await theirs.recv(), asPrinted(frames));
+  }
+  const collected = theirs.collect(MANY);
+  for (let i = 0; i < MANY; i++) await ours.send(`${i}`);
+  assert.deepEqual(await collected, numbers(MANY));
+}
+
+/** The same in the other direction. */
+export async function checkReceiving(
+  ours: { receive(): Promise<Uint8Array[] | undefined> },
+  theirs: ZmqSocket,
+): Promise<void> {
+  for (const message of MESSAGES) {
+    await theirs.send(...message);
+    assert.deepEqual(asPrinted(await ours.receive()), asPrinted(message.map(bytesOf)));
+  }
+  const sent = theirs.blast(MANY);
+  for (let i = 0; i < MANY; i++) {
+    const [frame, ...more] = await ours.receive() ?? [];
+    assert.deepEqual([new TextDecoder().decode(frame), more], [`${i}`, []]);
+  }
+  await sent;
+}

@@ -246,6 +246,7 @@ describe("libzmq security", () => {
       for (let i = 0; i < 5; i++) {
         await push.send(hex(`${i}`));
         assert.deepEqual(texts(await deadline(pull.receive())), [`${i}`]);
+        // Three intervals: what is sent meanwhile cannot be seen, as it is encrypted.
         await sleep(60);
       }
       assert.deepEqual(log.of("disconnected"), []);

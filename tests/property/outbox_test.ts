@@ -168,7 +168,7 @@ describe("outbox", () => {
     TIMEOUT,
     () => {
       fc.assert(
-        fc.property(limits, fc.array(step, { minLength: 1, maxLength: 25 }), (limits, steps) => {
+        fc.property(limits, fc.array(step, { minLength: 1, maxLength: 25, size: "max" }), (limits, steps) => {
           const model = new Model(limits);
           for (const step of steps) {
             model.run(step);
@@ -180,7 +180,7 @@ describe("outbox", () => {
           assert.ok(model.outbox.empty);
           assert.ok(equal(concat(model.done), concat(model.appended)));
         }),
-        { numRuns: 300 },
+        { numRuns: 150 },
       );
     },
   );
@@ -200,48 +200,56 @@ describe("outbox", () => {
 
   it("outbox - reclaim returns exactly the messages that were not accepted completely", TIMEOUT, () => {
     fc.assert(
-      fc.property(fc.array(step, { minLength: 1, maxLength: 25 }), fc.nat(1000), (steps, permille) => {
-        const model = new Model({ messages: 1000, bytes: Infinity });
-        for (const step of steps) model.run(step);
-        // A stream counts the accepted bytes of the current write, or else those of the last one, which is complete.
-        const under = model.flight?.was.length;
-        const taken = under === undefined
-          ? model.done.at(-1)?.length ?? 0
-          : Math.round(under * permille / 1000);
-        const gone = model.drained + (under === undefined ? 0 : taken);
-        const left = model.outbox.reclaim(taken);
-        assertReclaimed(left, model.messages.filter(({ end }) => end > gone).map(({ frames }) => frames));
-        assert.ok(left.stable || left.frames === 0);
-        assert.ok(model.outbox.empty);
-        assert.deepEqual([model.outbox.room, model.outbox.unsent], [1000, 0]);
-      }),
-      { numRuns: 300 },
+      fc.property(
+        fc.array(step, { minLength: 1, maxLength: 25, size: "max" }),
+        fc.nat(1000),
+        (steps, permille) => {
+          const model = new Model({ messages: 1000, bytes: Infinity });
+          for (const step of steps) model.run(step);
+          // A stream counts the accepted bytes of the current write, or else those of the last one, which is complete.
+          const under = model.flight?.was.length;
+          const taken = under === undefined
+            ? model.done.at(-1)?.length ?? 0
+            : Math.round(under * permille / 1000);
+          const gone = model.drained + (under === undefined ? 0 : taken);
+          const left = model.outbox.reclaim(taken);
+          assertReclaimed(left, model.messages.filter(({ end }) => end > gone).map(({ frames }) => frames));
+          assert.ok(left.stable || left.frames === 0);
+          assert.ok(model.outbox.empty);
+          assert.deepEqual([model.outbox.room, model.outbox.unsent], [1000, 0]);
+        },
+      ),
+      { numRuns: 150 },
     );
   });
 
   it("outbox - reclaimed messages are written completely to the next connection", TIMEOUT, () => {
     fc.assert(
-      fc.property(fc.array(step, { minLength: 1, maxLength: 15 }), fc.nat(1000), (steps, permille) => {
-        const model = new Model({ messages: 1000, bytes: Infinity });
-        for (const step of steps) model.run(step);
-        model.outbox.flush();
-        const taken = Math.round((model.flight?.was.length ?? 0) * permille / 1000);
-        const gone = model.drained + taken;
-        const left = model.outbox.reclaim(taken);
-        const next: Uint8Array[] = [];
-        const outbox = new Outbox(
-          { messages: 1000, bytes: Infinity },
-          (bytes) => void next.push(bytes.slice()),
-        );
-        outbox.appendBatch(left, 0, left.frames);
-        outbox.flush();
-        while (!outbox.empty) outbox.onDrain();
-        const expected = model.messages.filter(({ end }) => end > gone).map(({ frames }) =>
-          wireOf(plain(frames))
-        );
-        assert.ok(equal(concat(next), concat(expected)));
-      }),
-      { numRuns: 150 },
+      fc.property(
+        fc.array(step, { minLength: 1, maxLength: 15, size: "max" }),
+        fc.nat(1000),
+        (steps, permille) => {
+          const model = new Model({ messages: 1000, bytes: Infinity });
+          for (const step of steps) model.run(step);
+          model.outbox.flush();
+          const taken = Math.round((model.flight?.was.length ?? 0) * permille / 1000);
+          const gone = model.drained + taken;
+          const left = model.outbox.reclaim(taken);
+          const next: Uint8Array[] = [];
+          const outbox = new Outbox(
+            { messages: 1000, bytes: Infinity },
+            (bytes) => void next.push(bytes.slice()),
+          );
+          outbox.appendBatch(left, 0, left.frames);
+          outbox.flush();
+          while (!outbox.empty) outbox.onDrain();
+          const expected = model.messages.filter(({ end }) => end > gone).map(({ frames }) =>
+            wireOf(plain(frames))
+          );
+          assert.ok(equal(concat(next), concat(expected)));
+        },
+      ),
+      { numRuns: 80 },
     );
   });
 
@@ -315,6 +323,7 @@ describe("outbox", () => {
     const list = fc.array(frames(fc.constantFrom(0, 100, 20_000, 60_000), false), {
       minLength: 1,
       maxLength: 40,
+      size: "max",
     });
     fc.assert(
       fc.property(list, layout, (list, how) => {

@@ -16,7 +16,7 @@ function* cut(events: readonly Event[], sizes: readonly number[]): Generator<Eve
   }
 }
 
-const sizes = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 20 });
+const sizes = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 20, size: "max" });
 
 describe("wire", () => {
   for (const { name, events, lines, subprotocol } of CONVERSATIONS) {

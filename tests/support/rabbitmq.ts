@@ -178,7 +178,8 @@ export class RabbitMq implements TestBroker {
       await end();
       throw new Error(`Cannot start RabbitMQ: ${said}`, { cause: error });
     }
-    child.unref();
+    // A node of the pool outlives this process. Another one must keep the event loop alive, for `ended` waits for its exit only.
+    if (alive !== undefined) child.unref();
     return broker;
   }
 

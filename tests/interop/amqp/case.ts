@@ -1,7 +1,11 @@
 /** The cases of the behaviour suite, and how they run against a server. */
 import { messageOf } from "../../../lib/errors.ts";
 import { type LoginOptions, Peer, type PeerChannel } from "./peer.ts";
-import type { Comparable, Difference } from "../oracle/compare.ts";
+import {
+  type Case as OracleCase,
+  cases as oracleCases,
+  type Script as OracleScript,
+} from "../oracle/cases.ts";
 import { transcriptOf } from "./transcript.ts";
 
 export type { Difference } from "../oracle/compare.ts";
@@ -13,27 +17,10 @@ export interface Target {
   readonly url: string;
 }
 
-/** A script that uses a server. The responses of the servers are compared. */
-export type Script = (on: Session) => Promise<void>;
-
-export interface Case extends Comparable {
-  readonly script: Script;
-}
-
-/**
- * Makes the cases of one concern.
- *
- * @param scripts the scripts by case name; with differences as `[script, difference…]`
- */
-export function cases(
-  concern: string,
-  scripts: Readonly<Record<string, Script | readonly [Script, ...Difference[]]>>,
-): Case[] {
-  return Object.entries(scripts).map(([name, entry]) => {
-    const [script, ...differences] = typeof entry === "function" ? [entry] : entry;
-    return { name: `${concern} - ${name}`, script, differences };
-  });
-}
+export type Script = OracleScript<Session>;
+export type Case = OracleCase<Session>;
+/** Makes the cases of one concern. */
+export const cases = oracleCases<Session>;
 
 /** One run of a case: its connections and names. */
 export class Session {

@@ -2,7 +2,7 @@ import type { GivenArgs, MethodArgs, MethodName } from "../../../lib/amqp/method
 import { METHODS, type MethodSpec } from "../../../lib/amqp/methods.ts";
 import type { BasicProperties } from "../../../lib/amqp/properties.ts";
 import type { FieldTable } from "../../../lib/amqp/types/field_value.ts";
-import { DEADLINE } from "../../support/helpers.ts";
+import { DEADLINE, waitFor } from "../../support/helpers.ts";
 import type { Delivered, Peer, Received } from "./peer.ts";
 
 const utf8 = new TextEncoder();
@@ -152,14 +152,14 @@ export class PeerChannel {
 
   /** Waits for one message and fetches it with acknowledgement. The transcript excludes the empty replies before it. */
   async got(queue: string): Promise<Delivered> {
-    const end = performance.now() + DEADLINE;
-    for (let pause = 0;; pause = Math.min(20, pause + 2)) {
+    const found = async () => {
       const one = await this.get(queue, false);
-      if (one !== undefined) return one;
-      this.peer.received.findLast(({ name }) => name === "basic.get-empty")!.hidden = true;
-      if (performance.now() > end) throw new Error(`Waited ${DEADLINE} ms for a message in ${queue}`);
-      await new Promise((resolve) => setTimeout(resolve, pause));
-    }
+      if (one === undefined) {
+        this.peer.received.findLast(({ name }) => name === "basic.get-empty")!.hidden = true;
+      }
+      return one;
+    };
+    return (await waitFor(found, DEADLINE, `a message in ${queue}`))!;
   }
 
   /** Fetches messages without acknowledgement until the queue is empty. */
@@ -227,13 +227,11 @@ export class PeerChannel {
 
   /** Waits until a queue or an exchange is deleted. */
   async gone(kind: "queue" | "exchange", name: string): Promise<void> {
-    const end = performance.now() + DEADLINE;
-    for (let pause = 0; await this.knows(kind, name); pause = Math.min(20, pause + 2)) {
-      if (performance.now() > end) {
-        throw new Error(`Waited ${DEADLINE} ms for the deletion of the ${kind} ${name}`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, pause));
-    }
+    await waitFor(
+      async () => !(await this.knows(kind, name)),
+      DEADLINE,
+      `the deletion of the ${kind} ${name}`,
+    );
   }
 
   /**

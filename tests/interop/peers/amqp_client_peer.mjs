@@ -1,6 +1,6 @@
 // Runs the steps of amqp_round.mjs with @cloudamqp/amqp-client. Usage: node amqp_client_peer.mjs URL
 import { AMQPClient } from "@cloudamqp/amqp-client";
-import { round } from "./amqp_round.mjs";
+import { PROPERTIES, round } from "./amqp_round.mjs";
 
 const toMessage = (raw) => ({
   raw,
@@ -65,18 +65,8 @@ await round({
   // The client does not expose the server's capabilities.
   lacks: ["capabilities"],
   properties: {
-    contentType: "application/x",
-    contentEncoding: "identity",
-    deliveryMode: 2,
-    priority: 3,
-    correlationId: "c",
-    replyTo: "r",
-    expiration: "60000",
-    messageId: "m",
+    ...PROPERTIES,
     timestamp: new Date(1_700_000_000_000),
-    type: "t",
-    userId: "guest",
-    appId: "a",
     headers: {
       text: "ü\u{1f600}",
       empty: "",

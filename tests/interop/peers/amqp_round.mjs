@@ -14,6 +14,22 @@ const SIZES = [0, 1, 8184, 131_063, 131_064, 131_065, 300_000];
 const bodyOf = (size) => Buffer.from({ length: size }, (_, i) => (i * 31) & 255);
 const textOf = (message) => Buffer.from(message.body).toString();
 
+/** The properties that all clients send. The headers differ, as each client has other types. */
+export const PROPERTIES = {
+  contentType: "application/x",
+  contentEncoding: "identity",
+  deliveryMode: 2,
+  priority: 3,
+  correlationId: "c",
+  replyTo: "r",
+  expiration: "60000",
+  messageId: "m",
+  timestamp: 1_700_000_000,
+  type: "t",
+  userId: "guest",
+  appId: "a",
+};
+
 /** Runs all steps. @param client the adapter: `{ connect(url), codeOf(error), properties, lacks }` */
 export async function round(client) {
   const url = process.argv[2];

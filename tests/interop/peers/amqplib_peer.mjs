@@ -1,7 +1,7 @@
 // Runs the steps of amqp_round.mjs with amqplib. Usage: node amqplib_peer.mjs URL
 import { Buffer } from "node:buffer";
 import amqplib from "amqplib";
-import { round } from "./amqp_round.mjs";
+import { PROPERTIES, round } from "./amqp_round.mjs";
 
 const toMessage = (raw) => ({
   raw,
@@ -65,18 +65,7 @@ await round({
   // The client does not support transactions.
   lacks: ["transaction"],
   properties: {
-    contentType: "application/x",
-    contentEncoding: "identity",
-    deliveryMode: 2,
-    priority: 3,
-    correlationId: "c",
-    replyTo: "r",
-    expiration: "60000",
-    messageId: "m",
-    timestamp: 1_700_000_000,
-    type: "t",
-    userId: "guest",
-    appId: "a",
+    ...PROPERTIES,
     headers: {
       text: "ü\u{1f600}",
       empty: "",

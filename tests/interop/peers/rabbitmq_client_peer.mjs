@@ -1,6 +1,6 @@
 // Runs the steps of amqp_round.mjs with rabbitmq-client. Usage: node rabbitmq_client_peer.mjs URL
 import { Connection } from "rabbitmq-client";
-import { round } from "./amqp_round.mjs";
+import { PROPERTIES, round } from "./amqp_round.mjs";
 
 /** The client's errors have the names of the codes. */
 const CODES = {
@@ -76,18 +76,7 @@ await round({
   // The client does not expose the server's capabilities.
   lacks: ["capabilities"],
   properties: {
-    contentType: "application/x",
-    contentEncoding: "identity",
-    deliveryMode: 2,
-    priority: 3,
-    correlationId: "c",
-    replyTo: "r",
-    expiration: "60000",
-    messageId: "m",
-    timestamp: 1_700_000_000,
-    type: "t",
-    userId: "guest",
-    appId: "a",
+    ...PROPERTIES,
     // The client encodes a Buffer as a table.
     headers: {
       text: "ü\u{1f600}",

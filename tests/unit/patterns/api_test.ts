@@ -15,7 +15,7 @@ import {
   subscribe,
 } from "../../../mod.ts";
 import { connectAmqp } from "../../../lib/amqp/client/api/client.ts";
-import { sleep } from "../../../lib/transport/waiting.ts";
+import { waitFor } from "../../support/helpers.ts";
 
 type Broker = Awaited<ReturnType<typeof openBroker>>;
 
@@ -95,8 +95,7 @@ describe("patterns in the library", () => {
     };
     const working = Promise.all([work(one), work(two)]);
     for (let i = 0; i < 10; i++) await sender.send(String(i));
-    const end = performance.now() + PATIENCE;
-    while (seen.length < 10 && performance.now() < end) await sleep(5, soon().signal);
+    await waitFor(() => seen.length >= 10, PATIENCE);
     await one.close();
     await two.close();
     await working;

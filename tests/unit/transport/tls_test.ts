@@ -162,8 +162,10 @@ describe("transport - tls", () => {
       tls: { insecure: true },
     });
     const reason = new Error("waited enough");
-    setTimeout(() => abort.abort(reason), 50);
-    await assert.rejects(deadline(connecting, 5000), reason);
+    const refused = assert.rejects(deadline(connecting, 5000), reason);
+    await waitFor(() => sockets.length === 2, 5000, "the second connection");
+    abort.abort(reason);
+    await refused;
     await waitFor(() => closed === 2, 5000, "both connections to be closed by our side");
     plain.close();
   });

@@ -5,6 +5,7 @@ import { IncompatiblePeerError, ProtocolError } from "../../../lib/errors.ts";
 import { concat, utf8 } from "../../../lib/zmtp/bytes.ts";
 import { checkSignature, decodeRest, encodeRest } from "../../../lib/zmtp/greeting.ts";
 import { handshake } from "../../../lib/zmtp/handshake.ts";
+import { FakeTime } from "../../support/fake_time.ts";
 import { deadline } from "../../support/helpers.ts";
 import { greeting3, ready, ScriptedStream, SIGNATURE_BYTES } from "../../support/scripted_stream.ts";
 
@@ -79,12 +80,12 @@ describe("greeting", () => {
   }
 
   it("greeting - the deadline has no effect after success", async () => {
+    using time = new FakeTime();
     const stream = new ScriptedStream();
-    const greeting = handshake(stream, { ...PULL, timeout: 200 });
+    const greeting = handshake(stream, PULL);
     stream.feed(concat([greeting3(), ready("PUSH")]));
-    const { hasEnded } = await deadline(greeting);
-    // This timer is due after that of the deadline.
-    await new Promise((resolve) => setTimeout(resolve, 250));
+    const { hasEnded } = await greeting;
+    time.pass(PULL.timeout);
     assert.equal(stream.cause, undefined);
     assert.equal(hasEnded(), false);
     stream.close();

@@ -94,7 +94,7 @@ describe("messages of queues as JSON", () => {
       fc.uint8Array({ minLength: 4, maxLength: 4 }).map((bytes) => [0x66, ...bytes]),
       fc.uint8Array({ minLength: 8, maxLength: 8 }).map((bytes) => [0x6c, ...bytes]),
       fc.uint8Array({ minLength: 1, maxLength: 1 }).map((bytes) => [0x74, ...bytes]),
-      fc.uint8Array({ maxLength: 20 }).map((bytes) => [0x53, 0, 0, 0, bytes.length, ...bytes]),
+      fc.uint8Array({ maxLength: 20, size: "max" }).map((bytes) => [0x53, 0, 0, 0, bytes.length, ...bytes]),
     );
     const name = fc.oneof(
       fc.constantFrom("a", "1", "0", "$l", "__proto__", "constructor"),

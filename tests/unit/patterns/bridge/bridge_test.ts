@@ -193,7 +193,7 @@ describe("bridge", () => {
     const finished = bridge.finish(10_000);
     assert.equal(source.isCancelled, true);
     for (let i = 0; i < 3; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 1));
+      await waitFor(() => sink.pending > 0);
       sink.settle(0, true, false);
     }
     await finished;

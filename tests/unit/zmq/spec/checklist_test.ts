@@ -46,7 +46,7 @@ const MISTAKES: readonly [mistake: string, file: string, title: string][] = [
   ],
   [
     "losing CURVE's inner COMMAND bit",
-    "unit/zmtp/mechanisms/curve_test.ts",
+    "unit/zmtp/mechanisms/curve_messages_test.ts",
     "open - uses the flags MORE and COMMAND inside the box",
   ],
   [

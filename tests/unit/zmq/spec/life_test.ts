@@ -82,15 +82,15 @@ describe("spec life", () => {
 
   it("heartbeats - any traffic counts, a message as well as a PONG", async () => {
     const log = new SocketLog();
-    await using pull = new Pull({ heartbeat: { interval: 60, timeout: 60 }, onEvent: log.onEvent });
+    await using pull = new Pull({ heartbeat: { interval: 100, timeout: 100 }, onEvent: log.onEvent });
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
     await peer.greet("PUSH");
-    const until = performance.now() + 400;
-    while (performance.now() < until) {
+    // The fourth PING comes after three intervals; a silent peer is disconnected after two.
+    await waitFor(async () => {
       peer.send(frame("x"));
       await deadline(pull.receive());
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
+      return pings(peer) >= 4;
+    });
     assert.equal(log.of("disconnected").length, 0);
   });
 
@@ -136,7 +136,7 @@ describe("spec life", () => {
     await peer.greet("PUSH");
     await waitFor(() => pull.peers === 1);
     pull.pause();
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await waitFor(() => pings(peer) >= 10);
     assert.equal(log.of("disconnected").length, 0);
     pull.resume();
     await log.until("disconnected");
@@ -156,12 +156,18 @@ describe("spec life", () => {
   it("heartbeats - a time to live of 0 sets no limit, and a later PING replaces the limit", async () => {
     const log = new SocketLog();
     await using pull = new Pull({ onEvent: log.onEvent });
-    using peer = await RawPeer.dial(await pull.bind(LOCAL));
+    const endpoint = await pull.bind(LOCAL);
+    using peer = await RawPeer.dial(endpoint);
     await peer.greet("PUSH");
     peer.send(command(bytes("04 'PING' 00 01")), command(bytes("04 'PING' 00 00")));
     await peer.take(14);
-    await new Promise((resolve) => setTimeout(resolve, 250));
-    assert.equal(log.of("disconnected").length, 0);
+    // The same limit, set later, ends another connection.
+    using other = await RawPeer.dial(endpoint);
+    await other.greet("PUSH");
+    other.send(command(bytes("04 'PING' 00 01")));
+    await log.until("disconnected");
+    await other.untilGone();
+    assert.deepEqual([log.of("disconnected").length, peer.ended, pull.peers], [1, false, 1]);
   });
 
   it("heartbeats - PINGs never reach the application, and a PONG has the context, if any", async () => {
@@ -190,11 +196,18 @@ describe("spec life", () => {
   });
 
   it("heartbeats - a 2.0 peer, which knows no commands, receives no PING", async () => {
-    await using pull = new Pull({ heartbeat: { interval: 5 } });
-    using peer = await RawPeer.dial(await pull.bind(LOCAL));
+    const log = new SocketLog();
+    await using pull = new Pull({ heartbeat: { interval: 5 }, onEvent: log.onEvent });
+    const endpoint = await pull.bind(LOCAL);
+    using peer = await RawPeer.dial(endpoint);
     await peer.greet("PUSH", "2.0");
     await waitFor(() => pull.peers === 1);
-    await new Promise((resolve) => setTimeout(resolve, 60));
+    // A silent peer that knows PINGs is disconnected.
+    using other = await RawPeer.dial(endpoint);
+    await other.greet("PUSH");
+    await log.until("disconnected");
+    await other.untilGone();
+    assert.ok(pings(other) > 0);
     assert.deepEqual([pull.peers, peer.waiting], [1, 0]);
   });
 
@@ -208,7 +221,11 @@ describe("spec life", () => {
     await push.send("last");
     const closed = push.close(1000);
     await peer.untilEnd();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    // Another connection counts the intervals.
+    await using other = new Push({ heartbeat: { interval: 5, timeout: 5000 } });
+    using beats = await RawPeer.dial(await other.bind(LOCAL));
+    await beats.greet("PULL");
+    await waitFor(() => pings(beats) >= 10);
     assert.equal(peer.closed, false);
     peer.end();
     assert.equal(await deadline(closed), 0);

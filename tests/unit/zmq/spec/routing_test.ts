@@ -275,11 +275,14 @@ describe("spec routing", () => {
 
   it("router_handover - disconnect ends a connection that the peer may still refuse", async () => {
     await using listener = await refusingOnce("ROUTER");
-    await using dealer = new Dealer({ reconnect: { first: 5, longest: 20 } });
+    await using dealer = new Dealer({
+      reconnect: { first: 5, longest: 20 },
+      heartbeat: { interval: 10_000 },
+    });
     dealer.connect(listener.endpoint);
     const last = await listener.peer(2);
-    await waitFor(() => last.length > 64 && last.waiting === 0);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    // The first PING is sent when the connection is complete.
+    await waitFor(() => hexOf(last.bytes()).includes(hexOf(bytes("04 'PING'"))));
     await deadline(dealer.disconnect(listener.endpoint), 2000, "the disconnect");
     await last.untilGone();
     assert.equal(dealer.peers, 0);

@@ -5,6 +5,7 @@ import type { BasicProperties } from "../../../../../lib/amqp/properties.ts";
 import { type FieldTable, TypedNumber } from "../../../../../lib/amqp/types/field_value.ts";
 import { delayOf } from "../../../../../lib/broker/core/exchange/delayed.ts";
 import { Broker } from "../../../../../lib/broker/server.ts";
+import { TestClock } from "../../../../../lib/broker/testing/test_clock.ts";
 import { encodeMessage, propertiesOf } from "../../../../../lib/broker/core/message.ts";
 import { DueHeap } from "../../../../../lib/broker/core/queue/due_heap.ts";
 import type { Queue } from "../../../../../lib/broker/core/queue/queue.ts";
@@ -66,7 +67,8 @@ const arrive = (queue: Queue, count: number) =>
 
 describe("x-delayed-message", () => {
   it("x-delayed-message - routes messages after their delay, others at once, by the argument's type", async () => {
-    const broker = await Broker.open();
+    const clock = new TestClock();
+    const broker = await Broker.open({ clock });
     const vhost = declare(broker, { "x-delayed-type": "topic" });
     const q = queue(broker, "q", "a.*");
     assert.equal(publish(broker, "a.b", "third", { "x-delay": 120 }), true);
@@ -77,8 +79,11 @@ describe("x-delayed-message", () => {
     publish(broker, "a.c", "no number", { "x-delay": "5" });
     assert.equal(publish(broker, "b", "lost at once"), false);
     assert.equal(vhost.exchanges.get("later")!.delayQueue!.ready, 3);
+    clock.advance(59);
     assert.equal(q.ready, 3);
-    await arrive(q, 5);
+    clock.advance(1);
+    assert.equal(q.ready, 4);
+    clock.advance(60);
     assert.deepEqual(messages(q), [
       ["at once", undefined],
       ["at once, too", -5],

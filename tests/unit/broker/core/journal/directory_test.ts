@@ -326,10 +326,11 @@ describe("data directory", () => {
     const options = { directory: dir.file("data"), sync: "flush", segmentSize: 1024 } as const;
     const { unlink } = fs;
     let late = 0;
+    const held: (() => void)[] = [];
     // The thread that deletes files is late.
     Object.assign(fs, {
       unlink: (file: string, done: (error: Error | null) => void) =>
-        setTimeout(() => unlink(file, (error) => (late++, done(error))), 20),
+        held.push(() => unlink(file, (error) => (late++, done(error)))),
     });
     try {
       const model = new JournalModel(options);
@@ -342,6 +343,7 @@ describe("data directory", () => {
       for (let i = 0; i < 30; i++) next.publish(`${i} `.padEnd(200, "x"), [FIRST]);
       next.flush();
       const names = fs.readdirSync(options.directory).sort();
+      for (const run of held) run();
       await waitFor(() => late >= 7);
       assert.deepEqual(fs.readdirSync(options.directory).sort(), names);
       next.restart();

@@ -101,6 +101,7 @@ async function work(model: JournalModel, rounds: number): Promise<void> {
       for (const seq of model.take(id, 20)) if (seq % 7 !== 3) model.settle(id, seq);
     }
     model.flush();
+    // Time for a step of the compaction.
     await new Promise((resolve) => setTimeout(resolve, 4));
   }
 }
