@@ -1,5 +1,5 @@
 /** The program after its entry point: finds the command, loads only that one, and runs it. */
-import { hasOption, run } from "./app/command.ts";
+import { hasOption, run } from "./app/parser.ts";
 import { exitCodeOf, UsageError } from "./app/errors.ts";
 import { printPage } from "./app/page.ts";
 import { phrase, Reporter } from "./app/reporter.ts";

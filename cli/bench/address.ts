@@ -1,7 +1,8 @@
 /** The benchmarks push-pull and pub-sub at the address of a broker. */
 import { encodeProperties } from "../../lib/amqp/properties.ts";
 import type { Session } from "../app/session.ts";
-import { type OriginValues, patternsOf, type SinkValues } from "../brokers/systems.ts";
+import type { OriginValues, SinkValues } from "../brokers/contract.ts";
+import { patternsOf } from "../brokers/systems.ts";
 import type { BrokerOperand } from "../options/systems.ts";
 import type { BrokerSpec } from "./brokers.ts";
 import type { Spec } from "./spec.ts";

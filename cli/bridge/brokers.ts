@@ -5,8 +5,7 @@ import { type LoginValues, startWithin } from "../brokers/link.ts";
 import { patternsOf } from "../brokers/systems.ts";
 import type { BrokerOperand } from "../options/systems.ts";
 import type { SidePatterns } from "./patterns.ts";
-import type { BridgeValues } from "./proxy.ts";
-import type { SinkSide, SourceSide } from "./sides.ts";
+import type { BridgeValues, SinkSide, SourceSide } from "./contract.ts";
 
 /** How long an MQTT server keeps the messages for a bridge that reconnects, in seconds. */
 const RECONNECT_S = 3600;

@@ -9,7 +9,6 @@ import { messageOf } from "../../lib/errors.ts";
 import { compileRewrite, type Rewrite } from "../../lib/regex/pattern.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
-import type { Values } from "../app/command.ts";
 import { EXIT, UsageError } from "../app/errors.ts";
 import { Progress } from "../app/progress.ts";
 import type { Session } from "../app/session.ts";
@@ -17,39 +16,16 @@ import { messages, reportDropped } from "../app/tally.ts";
 import { report } from "../brokers/put.ts";
 import { queueWriter } from "../brokers/records.ts";
 import { countRedelivery } from "../brokers/redelivery.ts";
-import type { brokerContext } from "../options/context.ts";
 import { unsentParts } from "../options/systems.ts";
-import type { placing } from "../options/broker.ts";
-import type { declaring, naming, prefetch, quality, routing, sharing } from "../options/brokers.ts";
 import type { EndpointPlan } from "../options/endpoints.ts";
 import { DEFAULT_LINGER_MS } from "../options/options.ts";
-import { reportHeld, type selecting, selectionOf } from "../options/where.ts";
-import type { ProxyOptions } from "../zmq/devices.ts";
+import { reportHeld, selectionOf } from "../options/where.ts";
 import { socketOptions } from "../zmq/socket.ts";
 import { Tap, type TapForm } from "../zmq/tap.ts";
 import { cross } from "./crossing.ts";
 import { sidesOf, type TopicRule } from "./patterns.ts";
-import { makeSides, type SourceSide } from "./sides.ts";
-
-/** The values of the options of `proxy`. */
-export type BridgeValues =
-  & ProxyOptions
-  & Values<typeof brokerContext>
-  & Values<typeof declaring>
-  & Values<typeof naming>
-  & Values<typeof placing>
-  & Values<typeof prefetch>
-  & Values<typeof quality>
-  & Values<typeof routing>
-  & Values<typeof sharing>
-  & Values<typeof selecting>
-  & {
-    readonly from: readonly string[];
-    readonly to: readonly string[];
-    readonly topic: readonly string[];
-    readonly topicMap: readonly TopicRule[];
-    readonly count: number | undefined;
-  };
+import type { BridgeValues, SourceSide } from "./contract.ts";
+import { makeSides } from "./sides.ts";
 
 /** The default of `--prefetch`. */
 const PREFETCH = 1000;

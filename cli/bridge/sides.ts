@@ -1,36 +1,9 @@
 /** The two sides of a bridge: a broker, or ZeroMQ sockets. */
-import type { BridgeSink, BridgeSource } from "../../lib/patterns/bridge/readdress.ts";
-import type { Inlet, InletEvents, Outlet } from "../../lib/patterns/contract.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { type BrokerOperand, brokerOperand, refuseOptions, type System } from "../options/systems.ts";
 import type { SidePatterns } from "./patterns.ts";
-import type { BridgeValues } from "./proxy.ts";
-
-/** Where messages come from. */
-export interface SourceSide extends BridgeSource {
-  /** The address, for reports, and for records of systems without a broker. */
-  readonly endpoint: string;
-  /** Whether it delivers a message only once, so that messages that cannot be forwarded are lost. */
-  readonly isLossy: boolean;
-  /** Makes the inlet. @param prefetch the maximum number of unacknowledged messages */
-  open(events: InletEvents, prefetch: number): Inlet;
-  /** Starts the inlet. @returns the addresses for `--ready-file` */
-  start(inlet: Inlet): Promise<readonly string[]>;
-  /** Whether all peers have disconnected. */
-  isAbandoned?(): boolean;
-  /** The number of messages that do not fit a message of other systems, and are lost. */
-  unfit?(): number;
-}
-
-/** Where messages go. */
-export interface SinkSide extends BridgeSink {
-  readonly outlet: Outlet;
-  /** Starts the outlet. @returns the addresses for `--ready-file` */
-  start(): Promise<readonly string[]>;
-  /** The number of messages that sockets have dropped. */
-  dropped?(): number;
-}
+import type { BridgeValues, SinkSide, SourceSide } from "./contract.ts";
 
 /** The options that only one of the sides can obey; the others are for both. */
 const OF_ONE_SIDE: Readonly<Record<string, "from" | "to">> = {

@@ -11,8 +11,7 @@ import type { Session } from "../app/session.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { attach, fanOutOptions, socketOptions } from "../zmq/socket.ts";
 import type { SidePatterns } from "./patterns.ts";
-import type { BridgeValues } from "./proxy.ts";
-import type { SinkSide, SourceSide } from "./sides.ts";
+import type { BridgeValues, SinkSide, SourceSide } from "./contract.ts";
 
 const NO_ENDPOINTS = { bind: [], connect: [] };
 

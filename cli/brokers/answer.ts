@@ -17,7 +17,7 @@ import { DEFAULT_LINGER_MS } from "../options/options.ts";
 import type { Framing } from "../records/splitter.ts";
 import { farewell, startWithin } from "./link.ts";
 import type { Pack } from "./pack.ts";
-import type { OfferedService } from "./systems.ts";
+import type { OfferedService } from "./contract.ts";
 
 /** The pause before a failed command runs again, in milliseconds. */
 const RETRY_MS = 1000;

@@ -10,7 +10,7 @@ import { Pacer, type PacingOptions } from "../io/pacer.ts";
 import { farewell, startWithin } from "./link.ts";
 import type { Pack, Packed } from "./pack.ts";
 import type { QueueWriter } from "./records.ts";
-import type { AskedService } from "./systems.ts";
+import type { AskedService } from "./contract.ts";
 
 /** The values of the options of `req`; times are in milliseconds. */
 export interface AskingOptions extends PacingOptions {

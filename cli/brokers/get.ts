@@ -9,7 +9,7 @@ import { farewell, startWithin } from "./link.ts";
 import { type QueueWriter, queueWriter } from "./records.ts";
 import { countRedelivery } from "./redelivery.ts";
 import { ExecSink, type Fate, PrintSink } from "./sinks.ts";
-import type { Origin } from "./systems.ts";
+import type { Origin } from "./contract.ts";
 
 /** The values of the options of a command that receives from a broker; times are in milliseconds. */
 export interface GetOptions extends WhereValues {

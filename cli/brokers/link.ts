@@ -12,7 +12,7 @@ import { passwordOf } from "../app/environment.ts";
 import { StoppedError, TimeoutError, UsageError } from "../app/errors.ts";
 import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
-import type { Context } from "../options/context.ts";
+import type { Context } from "../contexts/contract.ts";
 import { readTls, type TlsValues } from "../options/tls.ts";
 
 /** A broker, or several hosts of one. */

@@ -10,7 +10,7 @@ import { publish, push, topicOf } from "../../lib/patterns/mqtt/send.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { type LoginValues, placeOf, reach, type Target } from "./link.ts";
-import type { OriginValues, Patterns, SinkValues } from "./systems.ts";
+import type { OriginValues, Patterns, SinkValues } from "./contract.ts";
 
 /** What the patterns are on MQTT servers. */
 export const patterns: Patterns = {

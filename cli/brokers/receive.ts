@@ -7,7 +7,8 @@ import type { BrokerOperand } from "../options/systems.ts";
 import { statsOf } from "../records/stats.ts";
 import { type OutputOptions, styleOf } from "../records/writer.ts";
 import { getAll, type GetOptions } from "./get.ts";
-import { type OriginValues, patternsOf } from "./systems.ts";
+import type { OriginValues } from "./contract.ts";
+import { patternsOf } from "./systems.ts";
 
 /** The values of the options of a command that receives from a broker. */
 export type ReceiveValues = OriginValues & OutputOptions & GetOptions & {

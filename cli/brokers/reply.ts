@@ -8,7 +8,8 @@ import { type OutputOptions, styleOf } from "../records/writer.ts";
 import { type AnswerOptions, answerRequests, Answers, echo, execute, recite } from "./answer.ts";
 import { messagesOf, type MessageValues, propertiesOf } from "./pack.ts";
 import { queueWriter } from "./records.ts";
-import { type OfferedValues, patternsOf } from "./systems.ts";
+import type { OfferedValues } from "./contract.ts";
+import { patternsOf } from "./systems.ts";
 
 /** The most requests that wait for their turn with `--echo`. */
 const PREFETCH = 100;

@@ -7,7 +7,8 @@ import { type OutputOptions, styleOf } from "../records/writer.ts";
 import { askAll, type AskingOptions } from "./ask.ts";
 import { messagesOf, type MessageValues } from "./pack.ts";
 import { queueWriter } from "./records.ts";
-import { type AskedValues, patternsOf } from "./systems.ts";
+import type { AskedValues } from "./contract.ts";
+import { patternsOf } from "./systems.ts";
 
 /** The values of the options of `req` that concern brokers. */
 export type RequestValues = AskedValues & MessageValues & OutputOptions & AskingOptions;

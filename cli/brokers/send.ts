@@ -7,7 +7,8 @@ import type { Source } from "../io/input.ts";
 import { startWithin } from "./link.ts";
 import { messagesOf, type MessageValues, type Pack, packRecords } from "./pack.ts";
 import { putAll, type PutOptions } from "./put.ts";
-import { patternsOf, type Sink, type SinkValues } from "./systems.ts";
+import type { Sink, SinkValues } from "./contract.ts";
+import { patternsOf } from "./systems.ts";
 
 /** The values of the options of a command that sends to a broker. */
 export type SendValues = SinkValues & MessageValues & PutOptions;

@@ -17,7 +17,7 @@ import { UsageError } from "../app/errors.ts";
 import { requireForce } from "../options/where.ts";
 import type { Session } from "../app/session.ts";
 import { type LoginValues, placeOf, reach, type Target } from "./link.ts";
-import type { Patterns } from "./systems.ts";
+import type { Patterns } from "./contract.ts";
 
 /** The largest limit of unacknowledged messages. */
 const MOST_PREFETCHED = 65535;

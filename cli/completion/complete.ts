@@ -1,5 +1,6 @@
 /** The candidates for the last word of a command line, from the definitions of the commands. */
-import { type Command, describeOptions, type OptionDescription } from "../app/command.ts";
+import type { Command } from "../app/command.ts";
+import { describeOptions, type OptionDescription } from "../app/parser.ts";
 import { COMMANDS } from "../commands/mod.ts";
 import { TOPICS } from "../help/topics.ts";
 import type { Given } from "./live.ts";

@@ -6,7 +6,7 @@ import { inspectExchanges, inspectQueues } from "../../lib/amqp/client/peek.ts";
 import { Session } from "../app/session.ts";
 import { projectFile, userFile } from "../contexts/files.ts";
 import { httpUrls } from "../options/http.ts";
-import type { Context } from "../options/context.ts";
+import type { Context } from "../contexts/contract.ts";
 import { httpOf, targetOf, withConnection } from "../queue/target.ts";
 
 /** The values of options on the command line, by their keys. */

@@ -5,7 +5,7 @@ import type { BrokerSystem } from "../../lib/patterns/address.ts";
 import { UsageError } from "../app/errors.ts";
 import { passwordOf } from "../app/environment.ts";
 import { phrase } from "../app/reporter.ts";
-import type { Context, ContextTls } from "../options/context.ts";
+import type { Context, ContextTls } from "./contract.ts";
 import { type Config, type Entries, pathIn, readUserConfig } from "./config.ts";
 import { askPassword } from "./prompt.ts";
 import { findProject, type Project } from "./trust.ts";

@@ -1,39 +1,11 @@
-/** The option that chooses a context, and what commands see of it. It loads no file until one is needed. */
+/** The option that chooses a context. It loads no file until one is needed. */
 import fs from "node:fs";
 import process from "node:process";
-import { type BrokerSystem, brokerSystemOf } from "../../lib/patterns/address.ts";
+import { brokerSystemOf } from "../../lib/patterns/address.ts";
+import type { Context } from "../contexts/contract.ts";
 import { group, type Option, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import { word } from "../app/values.ts";
-
-/** The certificates of a context: paths of files. */
-export interface ContextTls {
-  readonly cacert?: string | undefined;
-  readonly cert?: string | undefined;
-  readonly key?: string | undefined;
-}
-
-/** A named broker. */
-export interface Context {
-  readonly name: string;
-  /** The file that defines it. */
-  readonly file: string;
-  /** What has chosen it: an option, a variable, a file or a command. */
-  readonly by: string;
-  /** Whether the command line or `$MQCAT_CONTEXT` names it. Otherwise `$AMQP_URL` and its like take precedence. */
-  readonly isExplicit: boolean;
-  /** The URL of the HTTP API. */
-  readonly http: string | undefined;
-  readonly tls: ContextTls;
-  /** @throws {UsageError} the context has no broker of this system, or may not be used */
-  url(system: BrokerSystem): string;
-  /**
-   * @param mayAsk whether a terminal may be asked
-   * @returns undefined if the context has no password
-   * @throws {UsageError} the command or the file of the password failed
-   */
-  password(system: BrokerSystem, mayAsk: boolean): string | undefined;
-}
 
 /** The option of all commands with a broker in use. */
 export const contextOption = {

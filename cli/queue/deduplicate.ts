@@ -13,7 +13,7 @@ import { MqcatError, UnreachableError } from "../../lib/errors.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { messages } from "../app/tally.ts";
-import type { Sink } from "../brokers/systems.ts";
+import type { Sink } from "../brokers/contract.ts";
 import { requireQueue } from "./existence.ts";
 import { type BrokerTarget, withConnection } from "./target.ts";
 

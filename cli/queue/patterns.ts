@@ -7,7 +7,7 @@ import { request } from "../../lib/patterns/amqp/request.ts";
 import type { FieldTable } from "../../lib/amqp/types/field_value.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
-import type { Origin, OriginValues, Patterns, Sink } from "../brokers/systems.ts";
+import type { Origin, OriginValues, Patterns, Sink } from "../brokers/contract.ts";
 import { requireForce } from "../options/where.ts";
 import { requireDeadLetters } from "./dead_letters.ts";
 import { checkNames, refuseEmptyKeys, requireExchange, requireQueue } from "./existence.ts";

@@ -26,7 +26,7 @@ import {
   startWithin,
   type Target,
 } from "../brokers/link.ts";
-import type { Context } from "../options/context.ts";
+import type { Context } from "../contexts/contract.ts";
 import { httpUrls } from "../options/http.ts";
 import type { DataFolder } from "./data_folder.ts";
 

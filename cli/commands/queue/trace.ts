@@ -9,7 +9,7 @@ import { command, flag, group, option, readiness } from "../../app/command.ts";
 import type { Session } from "../../app/session.ts";
 import { word } from "../../app/values.ts";
 import { getAll } from "../../brokers/get.ts";
-import type { Origin } from "../../brokers/systems.ts";
+import type { Origin } from "../../brokers/contract.ts";
 import type { Output } from "../../io/output.ts";
 import { broker, http } from "../../options/broker.ts";
 import { ending } from "../../options/options.ts";
