@@ -2,7 +2,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { connectAmqp } from "../../../../lib/amqp/client/api/client.ts";
+import { readSnapshot } from "../../../../lib/amqp/client/dump.ts";
+import { connectBroker } from "../../../../lib/amqp/client/link.ts";
+import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
 import type { BasicProperties } from "../../../../lib/amqp/properties.ts";
+import { definitionsOf } from "../../../../lib/broker/core/definitions/definitions.ts";
 import { Broker } from "../../../../lib/broker/server.ts";
 import type { BrokerOptions } from "../../../../lib/broker/options.ts";
 import { PUBLISH } from "../../../../lib/mqtt/packet_type.ts";
@@ -129,6 +133,32 @@ describe("mqtt own queues", () => {
       await peer.subscribe("r/#", 0);
       const messages = [await peer.message(), await peer.message()];
       assert.deepEqual(messages.sort(), ["r/1 m1 0 retain", "r/2 m2 0 retain"]);
+      await peer.disconnect();
+    });
+  });
+
+  it("neither dumps nor exported definitions have them", TIMEOUT, async () => {
+    using dir = tempDir();
+    const will = { topic: "w", payload: new Uint8Array(1), qos: 1, retain: false, properties: {} };
+    await withBroker(dir.path, async (broker, url) => {
+      const peer = await MqttPeer.open(url, "c", { properties: FOREVER, will });
+      await peer.subscribe("t", 1);
+      await peer.publishAcknowledged("r", "kept", { retain: true, packetId: 1 });
+      const vhost = broker.vhosts.get("/")!;
+      assert.deepEqual([...vhost.queues.keys()].sort(), [
+        "mqtt-retained",
+        "mqtt-session-c",
+        "mqtt-subscription-cqos1",
+        "mqtt-wills",
+      ]);
+      const exported = definitionsOf([vhost]);
+      assert.deepEqual(exported.queues.map(({ name }) => name), ["mqtt-subscription-cqos1"]);
+      assert.deepEqual(exported.bindings.map(({ destination }) => destination), ["mqtt-subscription-cqos1"]);
+      const connection = await connectBroker(parseAmqpUrl(await broker.listen("amqp://127.0.0.1:0")));
+      const { queues, definitions } = await readSnapshot(connection);
+      assert.deepEqual(queues.map(({ name }) => name), ["mqtt-subscription-cqos1"]);
+      assert.deepEqual(definitions["queues"], exported.queues);
+      await connection.close();
       await peer.disconnect();
     });
   });
