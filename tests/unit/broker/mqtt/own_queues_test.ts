@@ -8,9 +8,10 @@ import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
 import type { BasicProperties } from "../../../../lib/amqp/properties.ts";
 import { definitionsOf } from "../../../../lib/broker/core/definitions/definitions.ts";
 import { Broker } from "../../../../lib/broker/server.ts";
+import { TestClock } from "../../../../lib/broker/testing/test_clock.ts";
 import type { BrokerOptions } from "../../../../lib/broker/options.ts";
 import { PUBLISH } from "../../../../lib/mqtt/packet_type.ts";
-import { tempDir } from "../../../support/helpers.ts";
+import { tempDir, waitFor } from "../../../support/helpers.ts";
 import { MqttPeer } from "../../../support/mqtt_peer.ts";
 import { FOREVER } from "./shared_broker.ts";
 
@@ -136,6 +137,75 @@ describe("mqtt own queues", () => {
       await peer.disconnect();
     });
   });
+
+  for (const how of ["deleted", "deleted before a restart"]) {
+    it(
+      `a session whose queue was ${how} is not continued, so that the client subscribes again`,
+      TIMEOUT,
+      async () => {
+        using dir = tempDir();
+        const open = { cleanStart: false, properties: FOREVER };
+        const resumed = async (url: string) => {
+          for (const filter of ["t", "$share/g/s"]) {
+            const peer = await MqttPeer.open(url, filter.slice(-1), open);
+            assert.equal(peer.connack.sessionPresent, false);
+            await peer.disconnect();
+          }
+          const peer = await MqttPeer.open(url, "kept", open);
+          assert.equal(peer.connack.sessionPresent, true);
+          await peer.disconnect();
+        };
+        await withBroker(dir.path, async (broker, url) => {
+          for (const [id, filter] of [["t", "t"], ["s", "$share/g/s"], ["kept", "t"]] as const) {
+            const peer = await MqttPeer.open(url, id, open);
+            await peer.subscribe(filter, 1);
+            await peer.disconnect();
+          }
+          await waitFor(() => broker.connections.size === 0);
+          broker.core.cycle.begin();
+          for (const queue of ["mqtt-subscription-tqos1", "mqtt-shared-g/s"]) {
+            broker.vhosts.get("/")!.deleteQueue({ queue, ifUnused: false, ifEmpty: false }, {});
+          }
+          broker.core.cycle.end();
+          if (how === "deleted") await resumed(url);
+        });
+        if (how !== "deleted") await withBroker(dir.path, (_, url) => resumed(url));
+      },
+    );
+  }
+
+  it(
+    "an expiry of unused queues is for those of sessions without a client, also with QoS 0",
+    TIMEOUT,
+    async () => {
+      const clock = new TestClock();
+      const broker = await Broker.open({ clock, heartbeat: 0 });
+      const url = await broker.listen("mqtt://127.0.0.1:0");
+      broker.vhosts.get("/")!.putPolicy(false, {
+        vhost: "/",
+        name: "expires",
+        pattern: "^mqtt-subscription",
+        applyTo: "queues",
+        definition: { expires: 60_000 },
+        priority: 0,
+      });
+      const peer = await MqttPeer.open(url, "c", { cleanStart: false, properties: FOREVER, keepAlive: 0 });
+      for (const qos of [0, 1]) await peer.subscribe(`t/${qos}`, qos);
+      clock.advance(300_000);
+      for (const qos of [0, 1]) {
+        peer.publish(`t/${qos}`, "hello");
+        assert.equal(await peer.message(), `t/${qos} hello 0`);
+      }
+      await peer.disconnect();
+      await waitFor(() => broker.connections.size === 0);
+      const { queues } = broker.vhosts.get("/")!;
+      clock.advance(59_000);
+      assert.equal(queues.has("mqtt-subscription-cqos0"), true);
+      clock.advance(2000);
+      assert.deepEqual([...queues.keys()].filter((name) => name.startsWith("mqtt-subscription")), []);
+      await broker.close();
+    },
+  );
 
   it("neither dumps nor exported definitions have them", TIMEOUT, async () => {
     using dir = tempDir();
