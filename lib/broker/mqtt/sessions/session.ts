@@ -92,6 +92,11 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
     return this.#queues[1];
   }
 
+  /** Whether a queue of it was deleted, by an administrator or a policy: it does not get all messages any more. */
+  get isIncomplete(): boolean {
+    return this.#queues.some((queue) => queue?.deleted) || this.shared.isIncomplete;
+  }
+
   /** Whether it has a queue for messages. */
   get hasQueues(): boolean {
     return this.#queues.some((queue) => queue !== undefined);

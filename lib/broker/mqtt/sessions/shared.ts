@@ -92,6 +92,11 @@ export class SharedSubscriptions {
     for (const { subscription } of this.#members.values()) yield subscription;
   }
 
+  /** Whether the queue of one of them was deleted. */
+  get isIncomplete(): boolean {
+    return [...this.#members.values()].some(({ queue }) => queue.deleted);
+  }
+
   get(filter: string): Subscription | undefined {
     return this.#members.get(filter)?.subscription;
   }

@@ -206,6 +206,13 @@ export class MqttSpace implements SessionSpace, WillSpace {
     for (const session of this.sessions.values()) session.reportDropped();
   }
 
+  /** Ends the sessions without a client that are incomplete. */
+  endIncomplete(): void {
+    for (const session of this.sessions.values()) {
+      if (session.connection === undefined && session.isIncomplete) session.end();
+    }
+  }
+
   /** Stops all timers. */
   stop(): void {
     for (const session of this.sessions.values()) session.stop();

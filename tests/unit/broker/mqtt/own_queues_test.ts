@@ -2,11 +2,16 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { connectAmqp } from "../../../../lib/amqp/client/api/client.ts";
+import { readSnapshot } from "../../../../lib/amqp/client/dump.ts";
+import { connectBroker } from "../../../../lib/amqp/client/link.ts";
+import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
 import type { BasicProperties } from "../../../../lib/amqp/properties.ts";
+import { definitionsOf } from "../../../../lib/broker/core/definitions/definitions.ts";
 import { Broker } from "../../../../lib/broker/server.ts";
+import { TestClock } from "../../../../lib/broker/testing/test_clock.ts";
 import type { BrokerOptions } from "../../../../lib/broker/options.ts";
 import { PUBLISH } from "../../../../lib/mqtt/packet_type.ts";
-import { tempDir } from "../../../support/helpers.ts";
+import { tempDir, waitFor } from "../../../support/helpers.ts";
 import { MqttPeer } from "../../../support/mqtt_peer.ts";
 import { FOREVER } from "./shared_broker.ts";
 
@@ -129,6 +134,101 @@ describe("mqtt own queues", () => {
       await peer.subscribe("r/#", 0);
       const messages = [await peer.message(), await peer.message()];
       assert.deepEqual(messages.sort(), ["r/1 m1 0 retain", "r/2 m2 0 retain"]);
+      await peer.disconnect();
+    });
+  });
+
+  for (const how of ["deleted", "deleted before a restart"]) {
+    it(
+      `a session whose queue was ${how} is not continued, so that the client subscribes again`,
+      TIMEOUT,
+      async () => {
+        using dir = tempDir();
+        const open = { cleanStart: false, properties: FOREVER };
+        const resumed = async (url: string) => {
+          for (const filter of ["t", "$share/g/s"]) {
+            const peer = await MqttPeer.open(url, filter.slice(-1), open);
+            assert.equal(peer.connack.sessionPresent, false);
+            await peer.disconnect();
+          }
+          const peer = await MqttPeer.open(url, "kept", open);
+          assert.equal(peer.connack.sessionPresent, true);
+          await peer.disconnect();
+        };
+        await withBroker(dir.path, async (broker, url) => {
+          for (const [id, filter] of [["t", "t"], ["s", "$share/g/s"], ["kept", "t"]] as const) {
+            const peer = await MqttPeer.open(url, id, open);
+            await peer.subscribe(filter, 1);
+            await peer.disconnect();
+          }
+          await waitFor(() => broker.connections.size === 0);
+          broker.core.cycle.begin();
+          for (const queue of ["mqtt-subscription-tqos1", "mqtt-shared-g/s"]) {
+            broker.vhosts.get("/")!.deleteQueue({ queue, ifUnused: false, ifEmpty: false }, {});
+          }
+          broker.core.cycle.end();
+          if (how === "deleted") await resumed(url);
+        });
+        if (how !== "deleted") await withBroker(dir.path, (_, url) => resumed(url));
+      },
+    );
+  }
+
+  it(
+    "an expiry of unused queues is for those of sessions without a client, also with QoS 0",
+    TIMEOUT,
+    async () => {
+      const clock = new TestClock();
+      const broker = await Broker.open({ clock, heartbeat: 0 });
+      const url = await broker.listen("mqtt://127.0.0.1:0");
+      broker.vhosts.get("/")!.putPolicy(false, {
+        vhost: "/",
+        name: "expires",
+        pattern: "^mqtt-subscription",
+        applyTo: "queues",
+        definition: { expires: 60_000 },
+        priority: 0,
+      });
+      const peer = await MqttPeer.open(url, "c", { cleanStart: false, properties: FOREVER, keepAlive: 0 });
+      for (const qos of [0, 1]) await peer.subscribe(`t/${qos}`, qos);
+      clock.advance(300_000);
+      for (const qos of [0, 1]) {
+        peer.publish(`t/${qos}`, "hello");
+        assert.equal(await peer.message(), `t/${qos} hello 0`);
+      }
+      await peer.disconnect();
+      await waitFor(() => broker.connections.size === 0);
+      const { queues } = broker.vhosts.get("/")!;
+      clock.advance(59_000);
+      assert.equal(queues.has("mqtt-subscription-cqos0"), true);
+      clock.advance(2000);
+      assert.deepEqual([...queues.keys()].filter((name) => name.startsWith("mqtt-subscription")), []);
+      await broker.close();
+    },
+  );
+
+  it("neither dumps nor exported definitions have them", TIMEOUT, async () => {
+    using dir = tempDir();
+    const will = { topic: "w", payload: new Uint8Array(1), qos: 1, retain: false, properties: {} };
+    await withBroker(dir.path, async (broker, url) => {
+      const peer = await MqttPeer.open(url, "c", { properties: FOREVER, will });
+      await peer.subscribe("t", 1);
+      await peer.publishAcknowledged("r", "kept", { retain: true, packetId: 1 });
+      const vhost = broker.vhosts.get("/")!;
+      assert.deepEqual([...vhost.queues.keys()].sort(), [
+        "mqtt-retained",
+        "mqtt-session-c",
+        "mqtt-subscription-cqos1",
+        "mqtt-wills",
+      ]);
+      const exported = definitionsOf([vhost]);
+      assert.deepEqual(exported.queues.map(({ name }) => name), ["mqtt-subscription-cqos1"]);
+      assert.deepEqual(exported.bindings.map(({ destination }) => destination), ["mqtt-subscription-cqos1"]);
+      const connection = await connectBroker(parseAmqpUrl(await broker.listen("amqp://127.0.0.1:0")));
+      const { queues, definitions } = await readSnapshot(connection);
+      assert.deepEqual(queues.map(({ name }) => name), ["mqtt-subscription-cqos1"]);
+      assert.deepEqual(definitions["queues"], exported.queues);
+      await connection.close();
       await peer.disconnect();
     });
   });
