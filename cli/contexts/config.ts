@@ -124,13 +124,17 @@ const LOOK_MS = 10;
  */
 export async function changeUserConfig<T>(change: (config: Config) => T): Promise<T> {
   const lock = `${userFile()}.lock`;
-  fs.mkdirSync(path.dirname(lock), { recursive: true, mode: 0o700 });
+  try {
+    fs.mkdirSync(path.dirname(lock), { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw cannotWrite(error);
+  }
   for (const end = Date.now() + LOCK_MS;;) {
     try {
       fs.mkdirSync(lock);
       break;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw cannotWrite(error);
     }
     // Its process was killed.
     if (Date.now() >= end) break;
@@ -153,11 +157,19 @@ function writeConfig({ file, context, contexts, allowed }: Config): void {
     contexts: Object.fromEntries(contexts),
     ...(allowed.size === 0 ? {} : { allowed: Object.fromEntries(allowed) }),
   });
-  const target = fs.existsSync(file) ? fs.realpathSync(file) : file;
-  // A reader must never see an incomplete file.
-  const draft = `${target}.${crypto.randomUUID()}.tmp`;
-  fs.writeFileSync(draft, `# Contexts of mqcat: mqcat context -h\n\n${text}`, { flag: "wx", mode: 0o600 });
-  fs.renameSync(draft, target);
+  try {
+    const target = fs.existsSync(file) ? fs.realpathSync(file) : file;
+    // A reader must never see an incomplete file.
+    const draft = `${target}.${crypto.randomUUID()}.tmp`;
+    fs.writeFileSync(draft, `# Contexts of mqcat: mqcat context -h\n\n${text}`, { flag: "wx", mode: 0o600 });
+    fs.renameSync(draft, target);
+  } catch (error) {
+    throw cannotWrite(error);
+  }
+}
+
+function cannotWrite(error: unknown): Error {
+  return new Error(`'${userFile()}' cannot be written: ${phrase(error)}`, { cause: error });
 }
 
 /** The path of a file in a context: `~/` is the home directory, and others are relative to the file of the context. */

@@ -74,7 +74,9 @@ export function unknownCommand(typed: string): string {
   const names = COMMANDS.map(({ name }) => name);
   const known = [...names, ...Object.keys(ALIASES)];
   const family = /^\S+ /.exec(typed)?.[0] ?? "";
-  const siblings = known.filter((name) => name.startsWith(family)).map((name) => name.slice(family.length));
+  const siblings = family === ""
+    ? [...known, ...known.map((name) => name.split(" ")[0]!)]
+    : known.filter((name) => name.startsWith(family)).map((name) => name.slice(family.length));
   const near = nearest(typed.slice(family.length), siblings);
   // `mqcat purge` for `mqcat queue purge`.
   const similar = names.find((name) => name.endsWith(` ${typed}`)) ??

@@ -104,6 +104,15 @@ describe("contexts", () => {
     assert.deepEqual(fs.readdirSync(home.file("mqcat")), ["config.toml"]);
   });
 
+  test("add - an error about the file of the contexts names it", async () => {
+    fs.symlinkSync(dir.file("missing"), dir.file("dangling"));
+    const { code, stderr } = await mqcat(["context", "add", "x", "--url", "amqp://x"], {
+      env: { XDG_CONFIG_HOME: dir.file("dangling") },
+    });
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /^mqcat: context add: '.*\/dangling\/mqcat\/config\.toml' cannot be written: /m);
+  });
+
   test("add - warns of a file that is not there, which may come later", async () => {
     const args = ["context", "add", "later", "--url", "amqp://me@x", "--password-file", dir.file("none")];
     const { code, stderr } = await mqcat(args);

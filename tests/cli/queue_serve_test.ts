@@ -487,8 +487,15 @@ describe("queue run", () => {
     running.kill("SIGTERM");
     const { code, stdout } = await running.exit();
     assert.deepEqual([code, stdout.toString()], [3, "on\nbye\n"]);
-    const none = await queue(["run", "--", "no-such-program"]);
-    assert.deepEqual([none.code, /cannot run 'no-such-program'/.test(none.stderr)], [127, true], none.stderr);
+    for (
+      const [command, status, reason] of [
+        ["no-such-program", 127, "there is no such program"],
+        ["/etc/passwd", 126, "it is not an executable file"],
+      ] as const
+    ) {
+      const { code, stderr } = await queue(["run", "--", command]);
+      assert.deepEqual([code, stderr], [status, `mqcat: queue run: cannot run '${command}': ${reason}\n`]);
+    }
     assert.equal((await queue(["run"])).code, 2);
   });
 });

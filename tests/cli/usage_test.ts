@@ -58,6 +58,7 @@ const MISTAKES: [string[], RegExp][] = [
   [["push", ":1", "-F", ""], /--file '': it must not be empty$/m],
   [["radio", ":1", "-g", ""], /--group '': it must not be empty$/m],
   [["dish", ":0", "-g", ""], /--group '': it must not be empty$/m],
+  [["queu", "list"], /there is no command 'queu' \(did you mean queue\?\)/m],
   [["help", "push", "pull"], /help is about one command: mqcat help push$/m],
   [["help", "queue", "put", "get"], /help is about one command: mqcat help queue put$/m],
   [["help", "formats", "x"], /help is about one topic: mqcat help formats$/m],

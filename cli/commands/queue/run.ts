@@ -15,8 +15,9 @@ import { httpListener } from "../../options/http.ts";
 import { openBroker } from "../../queue/serve/open_broker.ts";
 import { serving } from "../../queue/serve/options.ts";
 
-/** The exit status of a shell for a missing command. */
+/** The exit statuses of a shell for a missing command, and for one that it cannot run. */
 const NOT_FOUND = 127;
+const NOT_EXECUTABLE = 126;
 
 export default command({
   argument: ["<command...>", "the command to run, after --; mqcat exits with its exit code"],
@@ -93,8 +94,14 @@ function runCommand(
       if (child.pid !== undefined && child.exitCode === null) process.kill(child.pid, signal);
     };
     child.on("error", (error) => {
-      session.reporter.error(`cannot run '${words[0]}': ${phrase(error)}`);
-      resolve(NOT_FOUND);
+      const { code } = error as NodeJS.ErrnoException;
+      const reason = code === "ENOENT"
+        ? "there is no such program"
+        : code === "EACCES"
+        ? "it is not an executable file"
+        : phrase(error);
+      session.reporter.error(`cannot run '${words[0]}': ${reason}`);
+      resolve(code === "EACCES" ? NOT_EXECUTABLE : NOT_FOUND);
     });
     child.on("close", (status, signal) => resolve(status ?? 128 + os.constants.signals[signal!]));
     session.onStop(() => {
