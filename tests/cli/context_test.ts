@@ -183,6 +183,11 @@ describe("contexts", () => {
     await succeed(["queue", "run", "--", ...command], { env: { MQCAT_CONTEXT: "away" } });
   });
 
+  test("queue run - its command does not use the HTTP API of another broker", async () => {
+    const command = [...program, "queue", "list"];
+    await succeed(["queue", "run", "--", ...command], { env: { AMQP_HTTP_URL: "http://127.0.0.1:5" } });
+  });
+
   test("errors - say which context was used", async () => {
     const { code, stderr } = await mqcat(["queue", "list", "--context", "away"]);
     assert.equal(code, 4);

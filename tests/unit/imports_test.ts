@@ -236,6 +236,7 @@ describe("imports", () => {
         importsOf(fs.readFileSync(path.join(ROOT, file), "utf8")).some(({ specifier }) => specifier === name)
       );
     assert.deepEqual(importersOf("commander"), ["cli/app/parser.ts"]);
+    assert.deepEqual(importersOf("smol-toml"), ["cli/contexts/config.ts"]);
     const [nacl] = importersOf("libsodium-sumo");
     assert.deepEqual(importersOf("libsodium-sumo"), ["lib/zmtp/mechanisms/nacl.ts"]);
     assert.match(fs.readFileSync(path.join(ROOT, nacl!), "utf8"), /await import\("libsodium-sumo"\)/);

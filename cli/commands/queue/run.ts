@@ -53,8 +53,9 @@ export default command({
     const { name, password } = usersOf(options)?.at(-1) ?? commandUser(broker);
     const login = `${encodeURIComponent(name)}:${encodeURIComponent(password)}`;
     const env: Record<string, string> = {
-      // The command is for this broker, not for that of a context.
+      // The command is for this broker, not for that of a context or of the environment.
       MQCAT_CONTEXT: "",
+      AMQP_HTTP_URL: "",
       AMQP_URL: `amqp://${login}@${address}`,
       STOMP_URL: (await broker.listen("stomp://127.0.0.1:0")).replace("://", `://${login}@`),
       MQTT_URL: (await broker.listen("mqtt://127.0.0.1:0")).replace("://", `://${login}@`),
