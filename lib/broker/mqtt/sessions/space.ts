@@ -1,3 +1,4 @@
+import { amqpError } from "../../../amqp/amqp_error.ts";
 import type { FieldTable } from "../../../amqp/types/field_value.ts";
 import { FrameBuffer } from "../../../bytes/frame_buffer.ts";
 import { PublishFields } from "../../../mqtt/fields.ts";
@@ -206,10 +207,12 @@ export class MqttSpace implements SessionSpace, WillSpace {
     for (const session of this.sessions.values()) session.reportDropped();
   }
 
-  /** Ends the sessions without a client that are incomplete. */
+  /** Ends the sessions that are incomplete; those with a client at its next login, before which it is disconnected. */
   endIncomplete(): void {
     for (const session of this.sessions.values()) {
-      if (session.connection === undefined && session.isIncomplete) session.end();
+      if (!session.isIncomplete) continue;
+      if (session.connection === undefined) session.end();
+      else session.connection.fail(amqpError(320, "a queue of the session was deleted"));
     }
   }
 

@@ -10,7 +10,8 @@ import { definitionsOf } from "../../../../lib/broker/core/definitions/definitio
 import { Broker } from "../../../../lib/broker/server.ts";
 import { TestClock } from "../../../../lib/broker/testing/test_clock.ts";
 import type { BrokerOptions } from "../../../../lib/broker/options.ts";
-import { PUBLISH } from "../../../../lib/mqtt/packet_type.ts";
+import { DISCONNECT, PUBLISH } from "../../../../lib/mqtt/packet_type.ts";
+import { REASON } from "../../../../lib/mqtt/reason_code.ts";
 import { tempDir, waitFor } from "../../../support/helpers.ts";
 import { MqttPeer } from "../../../support/mqtt_peer.ts";
 import { FOREVER } from "./shared_broker.ts";
@@ -173,6 +174,35 @@ describe("mqtt own queues", () => {
       },
     );
   }
+
+  it("a client whose queue was deleted is disconnected, so that it subscribes again", TIMEOUT, async () => {
+    const { setInterval } = globalThis;
+    const ticks: (() => void)[] = [];
+    const broker = await Broker.open();
+    globalThis.setInterval = ((tick: () => void) => {
+      ticks.push(tick);
+      return setInterval(() => {}, 2 ** 30);
+    }) as typeof setInterval;
+    const url = await broker.listen("mqtt://127.0.0.1:0").finally(() => globalThis.setInterval = setInterval);
+    const { queues } = broker.vhosts.get("/")!;
+    for (
+      const [filter, queue] of [["t", "mqtt-subscription-cqos0"], ["$share/g/s", "mqtt-shared-g/s"]] as const
+    ) {
+      const peer = await MqttPeer.open(url, "c", { cleanStart: false, properties: FOREVER });
+      await peer.subscribe(filter, 0);
+      for (const tick of ticks) tick();
+      broker.core.cycle.begin();
+      broker.core.deleteQueue(queues.get(queue)!);
+      broker.core.cycle.end();
+      for (const tick of ticks) tick();
+      assert.equal((await peer.expect(DISCONNECT)).value.reasonCode, REASON.administrativeAction);
+      await waitFor(() => broker.connections.size === 0);
+    }
+    const peer = await MqttPeer.open(url, "c", { cleanStart: false, properties: FOREVER });
+    assert.equal(peer.connack.sessionPresent, false);
+    await peer.disconnect();
+    await broker.close();
+  });
 
   it(
     "an expiry of unused queues is for those of sessions without a client, also with QoS 0",
