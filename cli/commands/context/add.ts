@@ -12,7 +12,7 @@ import { httpUrls } from "../../options/http.ts";
 const login = group("Broker", {
   url: list(
     "--url <url>",
-    "the broker: amqp://user@host/vhost, mqtt://…, stomp://…, with TLS amqps://… (one of each)",
+    "the broker: amqp://user@host/vhost, mqtt://…, stomp://…, with TLS amqps://… (repeats: one for each system)",
     word,
   ),
   http: option("--http <address>", "the HTTP API of the AMQP broker, host:port or its URL", httpUrls),

@@ -7,7 +7,7 @@ export default command({
     "[context]",
     "the context that amqp:NAME, mqtt:TOPIC, stomp:DESTINATION and the queue commands use",
   ],
-  options: group("Context", { none: flag("--none", "use no context any more") }),
+  options: group("Context", { none: flag("--none", "stop using a context") }),
   diagnostics: ["quiet", "logFormat"],
   examples,
   async action({ session, values: { none = false }, operands: [name] }) {

@@ -25,17 +25,20 @@ export default command({
     ...group("Endpoints", {
       http: option(
         "--http [address]",
-        "serve RabbitMQ's HTTP API, too, at this host:port (default: a free port); $AMQP_HTTP_URL has its address",
+        "also serve RabbitMQ's HTTP API, at this host:port or at a free port; $AMQP_HTTP_URL has its address",
         httpListener,
       ),
     }),
     ...group("Testing", {
       test: flag(
         "--test",
-        "$MQCAT_TEST_URL controls the broker over HTTP: its clock, faults, and a reset between tests",
+        "let tests control the broker over HTTP, at $MQCAT_TEST_URL: move its clock, cause faults, and reset it",
       ),
     }),
     ...serving,
+    ...group("Storage", {
+      memory: { ...serving.memory, description: `${serving.memory.description} (the default)` },
+    }),
   },
   passThrough: true,
   examples,
@@ -44,7 +47,7 @@ export default command({
       throw new UsageError("the command must not be empty (is a variable of the shell not set?)");
     }
     if (values.memory && values.folder !== undefined) {
-      throw new UsageError("--memory keeps nothing, so --data has no effect beside it");
+      throw new UsageError("--memory stores nothing on disk, so it cannot be combined with --data");
     }
     const data = values.folder === undefined ? undefined : path.resolve(values.folder);
     const options = { ...values, cert: undefined, key: undefined };
