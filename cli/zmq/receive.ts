@@ -133,7 +133,7 @@ export async function receiveAll(
   if (otherWay === undefined) await socket.close();
   failure = outputFailure(session, output) ?? failure;
   if (surplus > 0) {
-    session.reporter.warn(`${messages(surplus)} arrived after the last one wanted (-n) and were lost`);
+    session.reporter.warn(`lost ${messages(surplus)} that arrived after the last one wanted (-n)`);
   }
   if (failure !== undefined) throw failure;
 }

@@ -89,6 +89,21 @@ describe("contexts", () => {
     }
   });
 
+  test("add - processes that add contexts at the same time keep those of the others", async () => {
+    using home = tempDir();
+    const own = { env: { XDG_CONFIG_HOME: home.path } };
+    const names = Array.from({ length: 6 }, (_, i) => `c${i}`);
+    await Promise.all(
+      names.map((name) => succeed(["context", "add", name, "--url", "amqp://localhost"], own)),
+    );
+    const list = await succeed(["context", "list"], own);
+    assert.deepEqual(list.match(/c\d/g), names);
+    // A process that was killed has left its lock.
+    fs.mkdirSync(home.file("mqcat/config.toml.lock"));
+    await succeed(["context", "rm", "c0"], own);
+    assert.deepEqual(fs.readdirSync(home.file("mqcat")), ["config.toml"]);
+  });
+
   test("add - an error about the file of the contexts names it", async () => {
     fs.symlinkSync(dir.file("missing"), dir.file("dangling"));
     const { code, stderr } = await mqcat(["context", "add", "x", "--url", "amqp://x"], {
