@@ -1,4 +1,4 @@
-/** The one place that knows the command parser, commander: another one can replace it in this file alone. */
+/** Parses command lines with commander. No other file imports it, so that only this one changes with the parser. */
 import { Command as Parser, CommanderError, Option as ParserOption } from "commander";
 import { isDamaged } from "./argument_bytes.ts";
 import type { Command, Option, Title } from "./command.ts";

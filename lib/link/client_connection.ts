@@ -10,11 +10,11 @@ const CLOSE_TIMEOUT_MS = 2000;
 
 /** The terms of a protocol in error messages. */
 export interface Terms {
-  /** The protocol, such as `AMQP`. */
+  /** Its name, such as `AMQP`. */
   readonly protocol: string;
   /** What a server sends before it closes a connection, with its article, such as `a DISCONNECT`. */
   readonly goodbye: string;
-  /** The time between two signs of life, such as `heartbeat interval`. */
+  /** The interval of heartbeats, such as `keep alive time`. */
   readonly interval: string;
 }
 
@@ -134,7 +134,12 @@ export abstract class ClientConnection implements Connection, StreamSink {
   protected abstract onInput(chunk: Uint8Array): void;
   /** Encodes the goodbye. Its answer closes the stream with `abort`. */
   protected abstract sayGoodbye(): void;
-  /** Runs twice per interval: encodes a sign of life if the connection needs one. */
+  /**
+   * Runs twice per interval: encodes a heartbeat if one is due.
+   *
+   * @param wrote whether output was written since the last call
+   * @param heard whether data was received since then
+   */
   protected abstract onBeat(wrote: boolean, heard: boolean): void;
   /** The connection has ended with an error, or after `close`. */
   protected abstract onOver(reason: Error): void;
@@ -170,11 +175,11 @@ export abstract class ClientConnection implements Connection, StreamSink {
   }
 
   /**
-   * Sends signs of life, and closes the connection of a server that gives none for twice the interval, because one of
-   * them may be late.
+   * Sends heartbeats, and closes the connection if nothing is received for twice the interval: one heartbeat of the server
+   * may be late.
    *
-   * @param sent the interval of ours, in milliseconds; 0 for none
-   * @param received the interval of the server's, in milliseconds; 0 for none
+   * @param sent the interval of our heartbeats, in milliseconds; 0 for none
+   * @param received the interval of the server's heartbeats, in milliseconds; 0 for none
    */
   protected keepAlive(sent: number, received: number): void {
     if (sent === received) {

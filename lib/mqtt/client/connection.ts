@@ -173,7 +173,7 @@ export class MqttConnection extends ClientConnection implements PacketSink {
     }
   }
 
-  /** A PINGREQ is due if the connection was idle in either direction (3.12); its answer is a sign of the server's life. */
+  /** A PINGREQ is due if the connection was idle in either direction (3.12): the server answers it. */
   protected override onBeat(wrote: boolean, heard: boolean): void {
     if (!wrote || !heard) this.encoder.ping(PINGREQ);
   }
