@@ -115,11 +115,12 @@ class Asking {
   /** Counts the requests without a reply, and reports them, whatever the reason. */
   async report(): Promise<void> {
     const { source } = this.#ends;
-    let unanswered = this.requester.unanswered + this.#missed + this.#left;
+    let unasked = this.#left;
     if (this.#remaining > 0) {
       source.cancel();
-      unanswered += await countMessages(source);
+      unasked = Math.min(unasked + await countMessages(source), this.#remaining);
     }
+    const unanswered = this.requester.unanswered + this.#missed + unasked;
     this.#session.counts.unsent = unanswered;
     if (unanswered > 0) this.#session.reporter.error(`${messages(unanswered)} had no reply`);
     if (this.#missed > 0 && this.#late === undefined) this.#session.exitCode = EXIT.undelivered;

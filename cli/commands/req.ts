@@ -162,11 +162,12 @@ class Asking implements Asker {
   /** Reports the requests without a reply, whatever the reason. */
   async #report(): Promise<void> {
     const source = this.#source;
-    let unanswered = this.#left + this.#missed;
+    let unanswered = this.#left;
     if (this.#remaining > 0) {
       source.cancel();
-      unanswered += await countMessages(source);
+      unanswered = Math.min(unanswered + await countMessages(source), this.#remaining);
     }
+    unanswered += this.#missed;
     this.#session.counts.unsent = unanswered;
     if (unanswered > 0) this.#session.reporter.error(`${messages(unanswered)} had no reply`);
     if (this.#missed > 0) this.#session.exitCode = EXIT.undelivered;

@@ -19,7 +19,7 @@ export interface Responder<Request> {
   readonly jobs: number;
   /** Prints requests; nothing is printed when they go to a command or are sent back. */
   readonly output: Output;
-  /** Resolves when there are no more replies. */
+  /** Resolves when there are no more replies; rejects with the reason if it is an error. */
   readonly exhausted?: Promise<void>;
   /** Answers a request, at once or later. */
   answer(request: Request, sequence: number): Promise<void> | void;
@@ -35,6 +35,7 @@ export async function answerAll<Request>(
 ): Promise<void> {
   let over = false;
   let late = false;
+  let failure: unknown;
   let taken = 0;
   let busy = 0;
   const end = () => {
@@ -50,7 +51,10 @@ export async function answerAll<Request>(
     ? undefined
     : new InactivityTimer(timeout, expire, () => busy === 0);
   session.onStop(end);
-  responder.exhausted?.then(end);
+  responder.exhausted?.then(end, (error) => {
+    failure = error;
+    end();
+  });
   responder.output.onChange = () => responder.output.failure !== undefined && end();
   const worker = async () => {
     // Each worker takes its number first, so that together they do not take too many requests.
@@ -70,6 +74,7 @@ export async function answerAll<Request>(
   await Promise.all(Array.from({ length: Math.min(responder.jobs, count) }, worker));
   inactivity?.stop();
   end();
-  if (socket.failure !== undefined) throw socket.failure;
+  failure ??= socket.failure;
+  if (failure !== undefined) throw failure;
   if (late) throw new TimeoutError(`no request arrived for ${timeout! / 1000} s (-w)`);
 }

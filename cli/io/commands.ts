@@ -158,8 +158,10 @@ function execute(command: string, message: ExecMessage): Promise<ExecOutcome> {
     child.stdin.end(message.body);
     child.stdout.on("data", (chunk: Uint8Array) => {
       length += chunk.length;
-      if (length > MAX_OUTPUT) child.kill("SIGKILL");
-      else chunks.push(chunk);
+      if (length <= MAX_OUTPUT) return void chunks.push(chunk);
+      child.kill("SIGKILL");
+      // The processes that the shell has started end when they write again.
+      child.stdout.destroy();
     });
     child.on("close", (status, signal) => {
       running.delete(child);

@@ -1,5 +1,6 @@
 import fs from "node:fs";
 import { isRegularFile, reopened } from "../../lib/transport/runtime/stdout.ts";
+import { phrase } from "../app/reporter.ts";
 
 /** The wait after a read from an empty nonblocking descriptor, in milliseconds. */
 const RETRY_MS = 5;
@@ -33,6 +34,7 @@ export class DescriptorReader implements ByteReader {
   readonly isFile: boolean;
 
   readonly #fd: number;
+  readonly #name: string;
   /** For direct reads, which do not wait for a writer. It is opened at the first of them; null if that is impossible. */
   #direct: number | null | undefined;
   #directReads = 0;
@@ -42,8 +44,10 @@ export class DescriptorReader implements ByteReader {
   readonly #size: number;
   #cancel: ((count: number) => void) | undefined;
 
-  constructor(fd: number) {
+  /** @param name the name of the input in error messages */
+  constructor(fd: number, name = "stdin") {
     this.#fd = fd;
+    this.#name = name;
     this.isFile = isRegularFile(fd);
     if (this.isFile) this.#direct = fd;
     this.#size = this.isFile ? fs.fstatSync(fd).size : 0;
@@ -79,8 +83,12 @@ export class DescriptorReader implements ByteReader {
       const { code } = error as NodeJS.ErrnoException;
       if (code === "EAGAIN") return -1;
       if (code === "EOF") return 0;
-      throw error;
+      throw this.#failure(error);
     }
+  }
+
+  #failure(error: unknown): Error {
+    return new Error(`cannot read ${this.#name}: ${phrase(error)}`, { cause: error });
   }
 
   #readElsewhere(buffer: Uint8Array, from: number, to: number): Promise<number> {
@@ -89,7 +97,7 @@ export class DescriptorReader implements ByteReader {
       const attempt = () =>
         fs.read(this.#fd, buffer, from, to - from, null, (error, count) => {
           if (error?.code === "EAGAIN") return void setTimeout(attempt, RETRY_MS);
-          if (error && error.code !== "EOF") return reject(error);
+          if (error && error.code !== "EOF") return reject(this.#failure(error));
           resolve(this.#last = error ? 0 : count);
         });
       attempt();

@@ -15,14 +15,16 @@ interface Formatting {
   readonly null?: boolean | undefined;
   readonly json?: boolean | undefined;
   readonly format?: string | undefined;
+  readonly out?: Framing | undefined;
   readonly separator?: string | undefined;
 }
 
 /** @throws {UsageError} an option was given that has no effect, because messages are passed on unchanged */
 export function refuseFormatting(way: "--exec" | "--echo", options: Formatting): void {
-  const names = { null: "-0", json: "-J", format: "-f", separator: "-K" } as const;
-  for (const name of ["null", "json", "format", "separator"] as const) {
-    if (options[name] === undefined) continue;
+  const names = { null: "-0", json: "-J", format: "-f", out: "--out", separator: "-K" } as const;
+  const isPlain = options.out === "lines" || options.out === "blob";
+  for (const name of ["null", "json", "format", "out", "separator"] as const) {
+    if (options[name] === undefined || name === "out" && isPlain) continue;
     throw new UsageError(`${names[name]} has no effect with ${way}, which passes messages on unchanged`);
   }
 }

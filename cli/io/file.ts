@@ -26,7 +26,7 @@ export function openFile(path: string): ByteReader {
     const head = Buffer.alloc(GZIP.length);
     const isZipped = isRegularFile(fd) && fs.readSync(fd, head, 0, head.length, 0) === head.length &&
       GZIP.every((byte, at) => head[at] === byte);
-    return isZipped ? new GzipReader(path, fd) : new DescriptorReader(fd);
+    return isZipped ? new GzipReader(path, fd) : new DescriptorReader(fd, `'${path}'`);
   } catch (error) {
     throw new UsageError(`'${path}' cannot be read: ${phrase(error)}`);
   }

@@ -3,19 +3,24 @@ import type { Source } from "./input.ts";
 
 /** Takes single messages from a source of batches. It reads ahead, so that the end is known before the next request. */
 export class Turns<Message> {
-  /** Resolves when the last message is taken. */
+  /** Resolves when the last message is taken; rejects when the source fails after it. */
   readonly exhausted: Promise<void>;
 
   readonly #source: Source;
   readonly #messagesOf: (batch: Batch) => Message[];
   #messages: Promise<Message[] | undefined>;
   #exhaust!: () => void;
+  #fail!: (error: unknown) => void;
 
   /** @param messagesOf copies the messages of a batch */
   constructor(source: Source, messagesOf: (batch: Batch) => Message[]) {
     this.#source = source;
     this.#messagesOf = messagesOf;
-    this.exhausted = new Promise((resolve) => this.#exhaust = resolve);
+    this.exhausted = new Promise((resolve, reject) => {
+      this.#exhaust = resolve;
+      this.#fail = reject;
+    });
+    this.exhausted.catch(() => {}); // The source may fail before the first request is waited for.
     this.#messages = this.#advance();
   }
 
@@ -28,14 +33,15 @@ export class Turns<Message> {
   }
 
   async #advance(): Promise<Message[] | undefined> {
-    for (;;) {
-      const batch = await this.#source.next();
-      if (batch === undefined) {
-        this.#exhaust();
-        return undefined;
+    try {
+      for (let batch = await this.#source.next(); batch !== undefined; batch = await this.#source.next()) {
+        const messages = this.#messagesOf(batch);
+        if (messages.length > 0) return messages;
       }
-      const messages = this.#messagesOf(batch);
-      if (messages.length > 0) return messages;
+      this.#exhaust();
+    } catch (error) {
+      this.#fail(error);
     }
+    return undefined;
   }
 }

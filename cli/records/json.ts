@@ -109,11 +109,12 @@ function framesOf(record: JsonRecord, { topic, routed = false }: JsonInput): Uin
   }
   if (parts !== undefined && body !== undefined) throw new RecordError("it has both a body and parts");
   const frames = parts ?? [body!];
+  if (own !== undefined) frames.unshift(own);
   if (routed) {
     if (typeof record.routing_id !== "string") throw new RecordError("it has no member routing_id");
     frames.unshift(parseRoutingId(record.routing_id));
   }
-  return own === undefined ? frames : [own, ...frames];
+  return frames;
 }
 
 /** The options of a splitter for JSON. */

@@ -78,12 +78,16 @@ export function addressedRequests(socket: RoutedSocket, onLost: () => void): Req
   };
 }
 
-/** Converts each message of a source, `ID SEPARATOR BODY`, to a message for the peer with this routing id. */
+/**
+ * Converts each message of a source, `ID SEPARATOR BODY`, to a message for the peer with this routing id. Messages before
+ * an error are returned first; the error is thrown at the next call.
+ */
 export class AddressedSource implements Source {
   readonly #source: Source;
   readonly #separator: Uint8Array;
   readonly #envelopes: Envelopes;
   #number = 0;
+  #failure: unknown;
 
   constructor(source: Source, separator: Uint8Array, envelopes: Envelopes) {
     this.#source = source;
@@ -92,11 +96,17 @@ export class AddressedSource implements Source {
   }
 
   async next(): Promise<Batch | undefined> {
+    if (this.#failure !== undefined) throw this.#failure;
     const batch = await this.#source.next();
     if (batch === undefined) return undefined;
     const messages: Uint8Array[][] = [];
-    for (let at = 0; at < batch.frames; at = batch.messageEnd(at)) {
-      messages.push(this.#address(batch.frame(at)));
+    try {
+      for (let at = 0; at < batch.frames; at = batch.messageEnd(at)) {
+        messages.push(this.#address(batch.frame(at)));
+      }
+    } catch (error) {
+      if (messages.length === 0) throw error;
+      this.#failure = error;
     }
     return Batch.ofMessages(messages);
   }

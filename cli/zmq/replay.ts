@@ -20,8 +20,7 @@ export type RecordingForm = "messages" | "records";
  * divided by the speed. At the speed `max` it returns them as they are read.
  */
 export class Recording implements Source {
-  ended: boolean;
-  cut = false;
+  readonly cut = false;
   onEnd: () => void = () => {};
 
   readonly #session: Session;
@@ -54,8 +53,11 @@ export class Recording implements Source {
     this.#speed = speed;
     this.#loop = loop;
     this.#form = form;
-    this.ended = !loop;
     this.#input = this.#open();
+  }
+
+  get ended(): boolean {
+    return this.#cancelled || !this.#loop && this.#input.ended;
   }
 
   async next(): Promise<Batch | undefined> {
@@ -76,12 +78,12 @@ export class Recording implements Source {
   }
 
   cancel(): void {
-    this.#cancelled = this.ended = true;
+    this.#cancelled = true;
     this.#input.cancel();
   }
 
   async countRest(): Promise<number> {
-    if (this.#cancelled || this.#loop) return 0;
+    if (this.#session.stopping || this.#loop) return 0;
     let count = this.#batch?.countMessages(this.#at, this.#batch.frames) ?? 0;
     this.#batch = undefined;
     for (let batch = await this.#read(); batch !== undefined; batch = await this.#read()) {
@@ -125,7 +127,10 @@ export class Recording implements Source {
   }
 
   #open(): Input {
-    return new Input(openFile(this.#path), this.#splitter(this.#path === "-" ? "stdin" : `'${this.#path}'`));
+    const name = this.#path === "-" ? "stdin" : `'${this.#path}'`;
+    const input = new Input(openFile(this.#path), this.#splitter(name));
+    input.onEnd = () => this.onEnd();
+    return input;
   }
 
   #splitter(name: string): Splitter {

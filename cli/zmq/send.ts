@@ -6,6 +6,7 @@ import { messages, unsentWait } from "../app/tally.ts";
 import { countMessages, type Source } from "../io/input.ts";
 import { Pacer, type PacingOptions } from "../io/pacer.ts";
 import { DEFAULT_LINGER_MS } from "../options/options.ts";
+import { RecordError } from "../records/json.ts";
 import { cancelAtFailure, PATIENCE_MS, type PeerWait, waitForPeers } from "./socket.ts";
 
 /** The values of the options of a sending command; times are in milliseconds. */
@@ -115,6 +116,8 @@ class Feed {
       );
       if (this.#session.stopping && awaited.count() < awaited.wanted) throw GIVEN_UP;
     } catch (error) {
+      // A silent input must not delay the end.
+      if (!this.#source.ended) this.#source.cancel();
       this.left = (await next)?.messages ?? 0;
       return await this.#giveUp(error as Error);
     }
@@ -156,7 +159,7 @@ class Feed {
   async #send(batch: Batch): Promise<Error | undefined> {
     const { counts } = this.#session;
     for (let at = 0;;) {
-      const to = this.#socket.sendBatch(batch, at);
+      const to = this.#offer(batch, at);
       if (to > at) {
         const sent = batch.countMessages(at, to);
         counts.sent += sent;
@@ -180,6 +183,15 @@ class Feed {
         return undefined;
       }
       await this.#socket.writable(this.#waitTime(now, stalledSince));
+    }
+  }
+
+  /** Queues what there is room for. @throws {RecordError} the socket cannot send a message of this form */
+  #offer(batch: Batch, at: number): number {
+    try {
+      return this.#socket.sendBatch(batch, at);
+    } catch (error) {
+      throw error instanceof RangeError ? new RecordError(error.message, { cause: error }) : error;
     }
   }
 
@@ -212,9 +224,11 @@ class Feed {
   /** Counts the messages that were read, or are certain to follow, and will not be sent. */
   async #giveUp(reason: Error): Promise<Error | undefined> {
     this.#gaveUp = true;
+    this.held = 0;
     if (!this.#source.ended) this.#source.cancel();
     this.left += await this.#source.countRest?.() ?? 0;
     this.left += await countMessages(this.#source);
+    this.left = Math.min(this.left, this.#remaining);
     return reason === GIVEN_UP ? undefined : reason;
   }
 }

@@ -79,8 +79,7 @@ export async function aimDatagrams(endpoint: HostEndpoint): Promise<DatagramSock
     const { address, family, group } = await resolve(endpoint, "127.0.0.1");
     const aimed = { ...endpoint, host: address };
     if (!group) {
-      const connect = (socket: dgram.Socket, ready: () => void) =>
-        socket.connect(endpoint.port, address, ready);
+      const connect = (socket: dgram.Socket, ready: Ready) => socket.connect(endpoint.port, address, ready);
       return new UdpSocket(await opened(family, false, connect), aimed);
     }
     const any = family === 6 ? "::" : "0.0.0.0";
@@ -149,10 +148,13 @@ export function endpointOf({ address, port }: DatagramAddress): string {
   return formatEndpoint({ scheme: "udp", host: address, port });
 }
 
+/** Called when a socket is bound or connected; with the error if it cannot be connected. */
+type Ready = (error?: Error) => void;
+
 function opened(
   family: 4 | 6,
   reuseAddr: boolean,
-  open: (socket: dgram.Socket, ready: () => void) => void,
+  open: (socket: dgram.Socket, ready: Ready) => void,
   set: (socket: dgram.Socket) => void = () => {},
 ): Promise<dgram.Socket> {
   return new Promise((resolve, reject) => {
@@ -162,7 +164,8 @@ function opened(
       reject(error instanceof EndpointError ? error : refused(error));
     };
     socket.once("error", fail);
-    open(socket, () => {
+    open(socket, (error) => {
+      if (error) return fail(error);
       try {
         set(socket);
       } catch (error) {

@@ -82,7 +82,7 @@ function removeFolder(path: string): void {
 
 /** Whether the folder of a socket file exists; an abstract name needs none. */
 function hasFolder(path: string): boolean {
-  return path.startsWith("@") || fs.existsSync(dirname(path));
+  return path.startsWith("@") || (kindOf(dirname(path))?.isDirectory() ?? false);
 }
 
 /** The system's error code in the cause of one of our errors. */

@@ -227,4 +227,36 @@ describe("conversations", () => {
     fs.writeFileSync(dir.file("go"), "");
     assert.equal((await sub.exit()).stdout.toString(), "1\n4\n");
   });
+
+  test("router, client, radio - messages before a malformed one are sent, and the exit code is 1", async () => {
+    using dealer = start(["dealer", "@:0", "--identity", "alice", "-n", "2"], { open: true });
+    const endpoint = await dealer.readyEndpoint();
+    const stdin = "alice\tone\nalice\ttwo\nnobody\n";
+    const router = await run(["router", `>${endpoint}`, "--wait-peers", "1", "--summary"], { stdin });
+    assert.match(router.stderr, /message 3 of the input has no routing id/);
+    assert.deepEqual([router.code, summaryOf(router.stderr).sent], [1, 2]);
+    assert.equal((await dealer.exit()).stdout.toString(), "one\ntwo\n");
+
+    using server = start(["server", ":0", "-f", "%s\\n", "-n", "1"], { open: true });
+    const client = await run(["client", await server.readyEndpoint(), "-J"], {
+      stdin: '{"body":"one"}\n{"parts":["a","b"]}\n',
+    });
+    assert.match(client.stderr, /cannot send a CLIENT message of 2 frames: expected one/);
+    assert.equal(client.code, 1);
+    assert.equal((await server.exit()).stdout.toString(), "one\n");
+
+    const radio = await run(["radio", ":0", "--wait-peers", "0", "-K", " "], { stdin: "news one\nalone\n" });
+    assert.match(radio.stderr, /cannot send a RADIO message of 1 frame: expected two/);
+    assert.equal(radio.code, 1);
+  });
+
+  test("router -J - a topic is sent after the routing id, before the body", async () => {
+    using dealer = start(["dealer", "@:0", "--identity", "alice", "-n", "1", "-J"], { open: true });
+    const endpoint = await dealer.readyEndpoint();
+    const { code } = await run(["router", `>${endpoint}`, "--wait-peers", "1", "-J"], {
+      stdin: '{"routing_id":"alice","topic":"news","body":"one"}\n',
+    });
+    assert.equal(code, 0);
+    assert.deepEqual(JSON.parse((await dealer.exit()).stdout.toString()).parts, ["news", "one"]);
+  });
 });

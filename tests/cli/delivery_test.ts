@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { describe } from "node:test";
 import { bytesRead, type Program, run, settled, start, summaryOf, test } from "../support/mqcat.ts";
 import { freePort } from "../support/ports.ts";
@@ -186,5 +187,33 @@ describe("--transient", () => {
       assert.equal((await receiving.exit()).code, 0);
       assert.deepEqual([(await first.exit()).code, (await second.exit()).code], [0, 0]);
     }
+  });
+});
+
+describe("what is counted", () => {
+  test("-w - limits the wait for peers while stdin is open and silent", async () => {
+    const replay = ["replay", "-", ":0", "--pattern", "pub"];
+    for (const args of [["pub", ":0"], ["push", "@:0", "--wait-peers", "1"], replay]) {
+      using sender = start([...args, "-w", "300ms"], { open: true });
+      const { code, stderr } = await sender.exit();
+      assert.match(stderr, /0 of 1 peers connected within 0.3 s/);
+      assert.equal(code, 3);
+    }
+  });
+
+  test("-n - counts no more undelivered messages than were wanted", async () => {
+    for (const args of [["pub", ":0"], ["push", "@:0"], ["push", "@:0", "--wait-peers", "1"]]) {
+      const stdin = "x\n".repeat(100_000);
+      const { stderr } = await run([...args, "-n", "2", "-w", "300ms"], { stdin });
+      assert.match(stderr, /: 2 messages could not be delivered$/m);
+    }
+  });
+
+  test("a malformed input - the messages before it are counted once if they cannot be delivered", async () => {
+    const stdin = Buffer.from([0, 0, 0, 1, 97, 0, 0]);
+    const { code, stderr } = await run(["push", "@:0", "--in", "u32", "--linger", "100ms"], { stdin });
+    assert.match(stderr, /: 1 message could not be delivered$/m);
+    assert.match(stderr, /the input ends in the middle of a u32 message/);
+    assert.equal(code, 1);
   });
 });

@@ -128,6 +128,22 @@ describe("--exec", () => {
     assert.ok(summaryOf(stderr)["sent"]! < 600_000);
   });
 
+  test("a command that prints without an end - is ended with the processes that it started", async () => {
+    using pull = start(["pull", ":0", "-n", "1", "--exec", "yes | cat"], { stdout: "/dev/null" });
+    await run(["push", await pull.readyEndpoint(), "-D", "x"]);
+    const { code, stderr } = await pull.exit();
+    assert.match(stderr, /--exec: message 1: it printed more than 268435456 bytes/);
+    assert.equal(code, 6);
+  });
+
+  test("usage - --out with a framing that the output of commands does not get", async () => {
+    for (const out of ["json", "null", "u32"]) {
+      const { code, stderr } = await run(["pull", ":0", "--exec", "cat", "--out", out]);
+      assert.match(stderr, /--out has no effect with --exec, which passes messages on unchanged/);
+      assert.equal(code, 2);
+    }
+  });
+
   test("usage - -j without a number, an empty command", async () => {
     const jobs = await run(["pull", ":0", "--exec", "cat", "-j", "0"]);
     assert.deepEqual([jobs.code, /--jobs '0': expected a whole number from 1 to 1024/.test(jobs.stderr)], [

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import fs from "node:fs";
 import { describe } from "node:test";
 import { tempDir } from "../support/helpers.ts";
 import { type Exit, run, start, type StartOptions, summaryOf, test } from "../support/mqcat.ts";
@@ -129,5 +130,28 @@ describe("req and rep", () => {
     using req = start(["req", "@:0"], { stdin: "q\n" });
     using _rep = start(["rep", `>${await req.readyEndpoint()}`, "--echo"]);
     assert.equal((await req.exit()).stdout.toString(), "q\n");
+  });
+
+  test("rep - malformed replies end it with an error, before a request and after the replies before them", async () => {
+    for (const good of ["", '{"body":"one"}\n']) {
+      using rep = start(["rep", ":0", "-J"], { stdin: `${good}{\n` });
+      if (good !== "") {
+        const { stdout } = await run(["req", await rep.readyEndpoint(), "-D", "?"]);
+        assert.equal(stdout.toString(), "one\n");
+      }
+      const { code, stderr } = await rep.exit();
+      assert.equal(code, 1);
+      assert.match(stderr, /^mqcat: rep: line \d of the input is not a JSON record: it is not valid JSON$/m);
+      assert.doesNotMatch(stderr, /^ +at /m);
+    }
+  });
+
+  test("req -n - counts no more requests without a reply than were wanted", async () => {
+    using dir = tempDir();
+    fs.writeFileSync(dir.file("input"), "x\n".repeat(500_000));
+    const input = fs.openSync(dir.file("input"), "r");
+    const { stderr } = await run(["req", "@:0", "-n", "2", "-w", "300ms"], { stdinFrom: input });
+    fs.closeSync(input);
+    assert.match(stderr, /: 2 messages had no reply$/m);
   });
 });

@@ -125,4 +125,12 @@ describe("-D and -F", () => {
       fs.closeSync(stdin);
     }
   });
+
+  test("stdin - an error names it", async () => {
+    const folder = fs.openSync("/", "r");
+    const { code, stderr } = await run(["push", "@:0"], { stdinFrom: folder });
+    fs.closeSync(folder);
+    assert.match(stderr, /cannot read stdin: it is a directory, not a file$/m);
+    assert.equal(code, 1);
+  });
 });

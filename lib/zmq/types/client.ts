@@ -36,19 +36,21 @@ export class Client extends RoundRobinSocket {
   }
 
   /**
-   * Queues as many messages as there is room for; see {@link Sender.sendBatch}.
+   * Queues as many messages as there is room for; see {@link Sender.sendBatch}. When a message is invalid, the messages
+   * before it are queued and the error is thrown when it is the first of the call.
    *
    * @param batch the messages
    * @param from the first frame to send. Default: 0
    * @returns the first frame that was not queued, or `batch.frames`
-   * @throws {RangeError} a message has several frames; no message of the batch is sent
+   * @throws {RangeError} the message at `from` has several frames
    */
   override sendBatch(batch: Batch, from = 0): number {
-    for (let at = from; at < batch.frames; at++) {
-      const problem = severalFrames(batch, at, this.type);
-      if (problem !== undefined) throw problem;
-    }
-    return super.sendBatch(batch, from);
+    let to = from;
+    let problem: Error | undefined;
+    for (; to < batch.frames && problem === undefined; to++) problem = severalFrames(batch, to, this.type);
+    if (problem === undefined) return super.sendBatch(batch, from);
+    if (--to === from) throw problem;
+    return from + super.sendBatch(batch.slice(from, to));
   }
 
   /** @ignore */

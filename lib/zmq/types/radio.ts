@@ -36,6 +36,8 @@ export class Radio extends Sender {
   readonly #fanOut: FanOut;
   /** The number of peers over UDP. */
   #datagrams = 0;
+  /** The number of messages that were lost with a connection over UDP. */
+  #unsendable = 0;
 
   /**
    * Creates the socket.
@@ -55,7 +57,7 @@ export class Radio extends Sender {
 
   /** The number of dropped messages, counted once for each peer. */
   get dropped(): number {
-    return this.#fanOut.dropped;
+    return this.#fanOut.dropped + this.#unsendable;
   }
 
   /**
@@ -110,8 +112,11 @@ export class Radio extends Sender {
 
   /** @ignore */
   protected override onDetach(connection: ZmtpConnection): void {
-    if (connection.peer.version === "none") this.#datagrams--;
     this.#fanOut.remove(connection);
+    if (connection.peer.version !== "none") return;
+    this.#datagrams--;
+    // The system refused to send them. The rest at the time of `close` is counted there.
+    if (this.open) this.#unsendable += connection.reclaim().messages;
   }
 }
 

@@ -83,6 +83,16 @@ describe("datagram", () => {
     await waitFor(() => server.came.length === 1);
   });
 
+  it("datagram - an address that the system refuses is an error at once, or at the first send", async () => {
+    // Only a socket with SO_BROADCAST may send there.
+    const refused = await aim("udp://255.255.255.255:9").then(async (client) => {
+      await client.send("one");
+      await client[Symbol.asyncDispose]();
+      return client.failures[0];
+    }, (error) => error);
+    assert.match(refused.message, /^Cannot (connect|send) to udp:\/\/255\.255\.255\.255:9: /);
+  });
+
   it("datagram - a port in use, an unknown interface and an unknown host are errors that name them", async () => {
     await using server = await bind("udp://127.0.0.1:0");
     const { port } = server.socket.endpoint;

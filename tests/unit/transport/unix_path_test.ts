@@ -31,6 +31,17 @@ async function ask(endpoint: string): Promise<string> {
 }
 
 describe("transport - ipc", () => {
+  it("bind - a folder that does not exist, or is a file, is a mistake in the endpoint", async () => {
+    using dir = tempDir();
+    fs.writeFileSync(dir.file("file"), "");
+    for (const path of ["none/s", "file/s", "file/none/s"]) {
+      await assert.rejects(
+        listen(`ipc://${dir.file(path)}`, ignore),
+        (error) => error instanceof EndpointError && /the folder does not exist/.test(error.message),
+      );
+    }
+  });
+
   for (const scheme of ["ipc", "unix"]) {
     it(`${scheme} - the endpoint is the address of both ends, and close removes the file`, async () => {
       using dir = tempDir();

@@ -152,4 +152,17 @@ describe("datagrams", () => {
     await radio.send(["news", "again"]);
     assert.deepEqual(texts(await deadline(dish.receive())), ["news", "again"]);
   });
+
+  it("radio - messages that the system refuses to send are counted as dropped, or wait", async () => {
+    // Only a socket with SO_BROADCAST may send there. Deno reports that at the first datagram, Bun at the connection.
+    const log = new SocketLog();
+    const radio = new Radio({ onEvent: log.onEvent });
+    radio.connect("udp://255.255.255.255:9");
+    await waitFor(() => log.all.some(({ type }) => type === "connected" || type === "retrying"));
+    if (radio.subscribers === 1) {
+      await radio.send(["news", "one"]);
+      await waitFor(() => radio.dropped === 1);
+    }
+    assert.equal(await radio.close(), 0);
+  });
 });
