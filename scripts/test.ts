@@ -122,7 +122,9 @@ async function main(): Promise<void> {
 function readWords(words: string[]): { isVerbose: boolean; wanted: Wanted } {
   const taken = (...option: string[]) => {
     const at = words.indexOf(option[0]!);
-    return at >= 0 && words.splice(at, option.length).join(" ") === option.join(" ");
+    const isGiven = at >= 0 && option.every((word, i) => words[at + i] === word);
+    if (isGiven) words.splice(at, option.length);
+    return isGiven;
   };
   try {
     const isVerbose = taken("-v");

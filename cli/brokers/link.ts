@@ -129,8 +129,13 @@ async function explained(error: unknown, where: string, brokers: readonly Addres
   if (!isSilent || broker?.endpoint.scheme !== "tcp") return error;
   const { probe } = await import("../../lib/probe/probe.ts");
   const finding = await probe(broker.endpoint);
-  if (finding.outcome === "refused" && brokers.length === 1 && isLoopback(broker.endpoint)) {
-    const address = formatEndpoint(broker.endpoint).replace("tcp", brokerSystemOf(where)!);
+  // RabbitMQ's stream protocol is of no system.
+  const system = brokerSystemOf(where);
+  if (
+    finding.outcome === "refused" && system !== undefined && brokers.length === 1 &&
+    isLoopback(broker.endpoint)
+  ) {
+    const address = formatEndpoint(broker.endpoint).replace("tcp", system);
     return new UnreachableError(`${messageOf(error)} (mqcat queue serve ${address} starts a broker there)`, {
       cause: error,
     });
