@@ -79,6 +79,10 @@ const MISTAKES: [string[], RegExp][] = [
     /^mqcat: push: mqcat does not know 'amqq:\/\/…' \(did you mean amqp:\/\/\?\)/m,
   ],
   [["push", "kafka://h:9092"], /does not know 'kafka:\/\/…'; mqcat help addresses lists all addresses$/m],
+  [
+    ["completion"],
+    /missing required argument 'shell' \(mqcat completion <shell>: bash, zsh, fish, powershell\)$/m,
+  ],
   [["pull", "tcp://h"], /endpoint 'tcp:\/\/h': the port is missing \(try tcp:\/\/h:5555\)$/m],
   [
     ["pull", "tcp://h:x"],
