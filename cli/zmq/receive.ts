@@ -133,7 +133,8 @@ export async function receiveAll(
   if (otherWay === undefined) await socket.close();
   failure = outputFailure(session, output) ?? failure;
   if (surplus > 0) {
-    session.reporter.warn(`${messages(surplus)} arrived after the last one wanted (-n) and were lost`);
+    const lost = surplus === 1 ? "was" : "were";
+    session.reporter.warn(`${messages(surplus)} arrived after the last one wanted (-n) and ${lost} lost`);
   }
   if (failure !== undefined) throw failure;
 }
