@@ -3,8 +3,17 @@ import process from "node:process";
 import denoJson from "../deno.json" with { type: "json" };
 
 const VERSION_WORDS = ["-V", "--version", "version"];
+/** The oldest Node that has all that the program uses; the newer runtimes report the version of Node that they resemble. */
+const OLDEST_NODE = [20, 19] as const;
 
 async function main(words: string[]): Promise<number> {
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  if (major < OLDEST_NODE[0] || major === OLDEST_NODE[0] && minor < OLDEST_NODE[1]) {
+    console.error(
+      `mqcat: Node ${process.versions.node} is too old: mqcat needs Node ${OLDEST_NODE.join(".")} or later`,
+    );
+    return 1;
+  }
   if (!VERSION_WORDS.includes(words[0] ?? "")) {
     const program = await import("./program.ts");
     return await program.main(words);

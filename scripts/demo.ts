@@ -25,9 +25,11 @@ async function sockets(shell: Shell): Promise<void> {
   title("Sockets: send a file to an echo server, and get it back");
   const server = shell.start("mqcat echo-server -q 127.0.0.1:0 --once --ready-file echo");
   const [endpoint] = await shell.ready("echo");
-  const file = process.execPath;
+  // Commands name files of the folder only: another path may have spaces.
+  const file = "deno";
+  fs.symlinkSync(process.execPath, shell.path(file));
   await shell.end(shell.start(`mqcat echo-client -q ${endpoint} <${file} >echoed`), server);
-  const megabytes = (fs.statSync(file).size / 1e6).toFixed(0);
+  const megabytes = (fs.statSync(shell.path(file)).size / 1e6).toFixed(0);
   check(
     `${megabytes} MB came back with the same checksum`,
     shell.read("cksum <echoed"),
@@ -37,7 +39,7 @@ async function sockets(shell: Shell): Promise<void> {
 
 async function workers(shell: Shell): Promise<void> {
   title("ZeroMQ, push and pull: three workers split lines into words, and one sink counts them");
-  shell.read(`for n in $(seq 50); do cat ${TEXT}; done >text`);
+  fs.writeFileSync(shell.path("text"), fs.readFileSync(TEXT, "utf8").repeat(50));
   const count = "sort | uniq -c | sort -k1,1nr -k2";
   const words = "tr -cs A-Za-z '\\n' | grep .";
   const sink = shell.start(`mqcat pull -q ipc://words --transient --ready-file sink | ${count} >counted`);
@@ -109,7 +111,7 @@ async function otherClient(shell: Shell): Promise<void> {
   const client = findClient(shell);
   if (client === undefined) return console.log("  skipped: neither python3-pika nor amqp-tools is installed");
   await shell.end(shell.start("mqcat queue declare -q results"));
-  shell.read(`grep . ${TEXT} | head -n 500 >lines`);
+  shell.read("grep . text | head -n 500 >lines");
   // `amqp-publish -l` sends each line with its newline, so that empty lines follow.
   const worker = shell.start(
     "mqcat queue get -q jobs -n 500 | grep . | tr a-z A-Z | mqcat queue put -q results",
@@ -139,6 +141,12 @@ function title(words: string): void {
 const began = performance.now();
 {
   using shell = new Shell();
+  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+    process.on(signal, () => {
+      shell[Symbol.dispose]();
+      process.exit(code);
+    });
+  }
   for (const part of [sockets, workers, filter, queue]) await part(shell);
 }
 console.log(`\nAll parts succeeded, in ${((performance.now() - began) / 1000).toFixed(1)} s.`);

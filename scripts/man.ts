@@ -117,7 +117,8 @@ function seeAlso(pages: readonly string[]): string[] {
 function cheat(text: string): string[] {
   const paragraphs = text.replace(/^Examples:\n/, "").trim().split(/\n{2,}/);
   return paragraphs.flatMap((paragraph, at) => {
-    if (paragraph.startsWith("    ")) return verbatim(paragraph.replaceAll(/^ {4}/gm, ""));
+    const indent = /^ {4}|^ {2}|/.exec(paragraph)![0];
+    if (indent !== "") return verbatim(paragraph.replaceAll(new RegExp(`^${indent}`, "gm"), ""));
     return [...at === 0 ? [] : [".PP"], ...prose(paragraph)];
   });
 }

@@ -1,4 +1,4 @@
-/** Draws docs/page.png: the overview of the page for browsers, in light and dark colours, with a demonstration load. */
+/** Draws docs/page.png: the overview of the web page, in light and dark colours, with a demonstration load. */
 import fs from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";

@@ -50,6 +50,7 @@ const mark = crypto.randomUUID();
 const { isVerbose, wanted } = readWords(process.argv.slice(2));
 
 async function main(): Promise<void> {
+  console.log("# building the program");
   const bun = findBun();
   const binary = compileWithBun();
   const reports = fs.mkdtempSync(path.join(os.tmpdir(), "mqcat-test-"));
@@ -62,6 +63,8 @@ async function main(): Promise<void> {
     MQCAT_BUNDLE: bundle(),
     MQCAT_NODE_BUNDLE: nodeBundle(),
     MQCAT_TEST_RUN: mark,
+    // What interrupted tests leave there ends with the run.
+    TMPDIR: reports,
   };
   const outcomes: Outcome[] = [];
   const again = new Map<Run, Outcome>();
@@ -84,9 +87,10 @@ async function main(): Promise<void> {
   };
   const end = () => {
     fs.closeSync(pool.alive);
-    fs.rmSync(reports, { recursive: true, force: true });
     const left = endLeftovers(mark);
     if (left > 0) console.log(`# ${left} processes were left, and are ended now`);
+    // A process that is being killed may still write a file.
+    fs.rmSync(reports, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   };
   for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
     process.on(signal, () => {
@@ -118,7 +122,9 @@ async function main(): Promise<void> {
 function readWords(words: string[]): { isVerbose: boolean; wanted: Wanted } {
   const taken = (...option: string[]) => {
     const at = words.indexOf(option[0]!);
-    return at >= 0 && words.splice(at, option.length).join(" ") === option.join(" ");
+    const isGiven = at >= 0 && option.every((word, i) => words[at + i] === word);
+    if (isGiven) words.splice(at, option.length);
+    return isGiven;
   };
   try {
     const isVerbose = taken("-v");

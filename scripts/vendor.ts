@@ -1,5 +1,5 @@
 /**
- * Copies the libraries of the page for browsers from npm to lib/page/vendor, with their licences. They are in the
+ * Copies the libraries of the web page from npm to lib/page/vendor, with their licences. They are in the
  * repository, so that the program embeds them as text without a build step.
  */
 import fs from "node:fs";

@@ -134,10 +134,10 @@ const DIAGNOSTICS = group("Diagnostics", {
     debug: flag("--debug", "print everything, with stack traces (also -vv)"),
     logFormat: option(
       "--log-format <format>",
-      "format of these lines: text or json (default: text)",
+      "format of the diagnostics: text or json (default: text)",
       oneOf("text", "json"),
     ),
-    wire: flag("--wire", "print each frame of the protocols that is sent or received, without secrets"),
+    wire: flag("--wire", "print each protocol frame that is sent or received, without secrets"),
     summary: flag("--summary", "print the totals as one line of JSON at the end"),
   }),
 });

@@ -122,11 +122,11 @@ function table(
   });
 }
 
-/** The paragraphs of a cheat: prose is wrapped, indented lines are not changed. */
+/** The paragraphs of a cheat: prose is wrapped, indented lines (examples and tables) are not changed. */
 function cheat(text: string, { width, bold }: Style): string[] {
   return text.trimEnd().split(/\n{2,}/).map((paragraph) => {
     if (paragraph === "Examples:") return bold(paragraph);
-    return paragraph.startsWith("    ") ? paragraph : wrap(paragraph, width);
+    return paragraph.startsWith("  ") ? paragraph : wrap(paragraph, width);
   });
 }
 
@@ -135,7 +135,7 @@ function firstExamples(text: string): string {
   const paragraphs = text.trimEnd().split(/\n{2,}/);
   const examples: string[] = [];
   for (const paragraph of paragraphs.slice(1)) {
-    if (/^( {4}|It prints:$)/.test(paragraph) && examples.length > 0) {
+    if (/^( {2}|It prints:$)/.test(paragraph) && examples.length > 0) {
       examples.push(`${examples.pop()}\n\n${paragraph}`);
     } else examples.push(paragraph);
   }

@@ -32,7 +32,7 @@ export async function run(
       printPage(commandPage(title, definition, pageStyle("stdout"), error.code === "help-all"));
       return EXIT.done;
     }
-    throw new UsageError(await reword(error, `mqcat ${title.name} ${definition.argument?.[0]}`, explain));
+    throw new UsageError(await reword(error, title, definition, explain));
   }
   const given = parser.opts() as Record<string, unknown>;
   const values: Record<string, unknown> = Object.fromEntries(
@@ -149,9 +149,11 @@ function checked({ flags, parse, bytes }: Option<unknown>, text: string): unknow
 
 async function reword(
   error: CommanderError,
-  usage: string,
+  { name }: Title,
+  { argument, choices = {} }: Command,
   explain: (flag: string) => Promise<string | undefined>,
 ): Promise<string> {
+  const usage = `mqcat ${name} ${argument?.[0]}`;
   const excess = /^error: too many arguments.*Expected (\d+) arguments? but got \d+: ([^]*)\.$/.exec(
     error.message,
   );
@@ -167,7 +169,10 @@ async function reword(
     }'${remedy}`;
   }
   const [first, ...rest] = error.message.replace(/^error: /, "").split("\n");
-  if (error.code === "commander.missingArgument") return `${first} (${usage})`;
+  if (error.code === "commander.missingArgument") {
+    const words = choices[/'(.+)'/.exec(first!)?.[1] ?? ""];
+    return `${first} (${usage}${words === undefined ? "" : `: ${words.join(", ")}`})`;
+  }
   if (error.code === "commander.optionMissingArgument") {
     return first!.replace(/argument missing$/, "needs a value");
   }

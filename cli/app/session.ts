@@ -32,6 +32,8 @@ export interface Counts {
 
 /** An end that takes longer than this after a signal is explained, in milliseconds. */
 const EXPLAIN_MS = 500;
+/** The time between two attempts to open the FIFO of `--ready-file`, in milliseconds. */
+const FIFO_MS = 20;
 
 export type StopSignal = "SIGINT" | "SIGTERM" | "SIGHUP";
 
@@ -170,8 +172,9 @@ export class Session {
     const text = `${endpoints.join("\n")}\n`;
     const kind = fs.lstatSync(path, { throwIfNoEntry: false });
     if (kind?.isDirectory()) throw new UsageError(`--ready-file '${path}': it is a directory, not a file`);
+    if (kind?.isFIFO()) return this.#writeToFifo(path, text);
     if (isDescriptor(path) || kind !== undefined && !kind.isFile() && !kind.isSymbolicLink()) {
-      // Opening a FIFO would wait for its reader. A device must not be replaced.
+      // A device must not be replaced.
       return fs.writeFile(path, text, (error) => {
         if (error) this.reporter.warn(`--ready-file '${path}': ${phrase(error)}`);
       });
@@ -184,6 +187,22 @@ export class Session {
       fs.renameSync(draft, path);
     } catch (error) {
       throw new UsageError(`--ready-file '${path}': ${phrase(error)}`);
+    }
+  }
+
+  /** Waits for a reader by trying, because Node cannot exit while it opens a FIFO that has none. */
+  #writeToFifo(path: string, text: string): void {
+    try {
+      const fifo = fs.openSync(path, fs.constants.O_WRONLY | fs.constants.O_NONBLOCK);
+      try {
+        fs.writeSync(fifo, text);
+      } finally {
+        fs.closeSync(fifo);
+      }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENXIO") {
+        setTimeout(() => this.#writeToFifo(path, text), FIFO_MS);
+      } else this.reporter.warn(`--ready-file '${path}': ${phrase(error)}`);
     }
   }
 

@@ -2,11 +2,11 @@
 import fs from "node:fs";
 import process from "node:process";
 import { AmqpError } from "../../lib/amqp/amqp_error.ts";
-import { HandshakeTimeoutError, ProtocolError, UnreachableError } from "../../lib/errors.ts";
+import { HandshakeTimeoutError, messageOf, ProtocolError, UnreachableError } from "../../lib/errors.ts";
 import type { LinkEvent, LinkOptions } from "../../lib/link/options.ts";
 import type { Address } from "../../lib/link/protocol.ts";
 import { BROKER_SYSTEMS, type BrokerSystem, brokerSystemOf } from "../../lib/patterns/address.ts";
-import { formatEndpoint } from "../../lib/transport/endpoint.ts";
+import { formatEndpoint, isLoopback } from "../../lib/transport/endpoint.ts";
 import { blockageReporter } from "../app/blockage.ts";
 import { passwordOf } from "../app/environment.ts";
 import { StoppedError, TimeoutError, UsageError } from "../app/errors.ts";
@@ -107,7 +107,7 @@ export async function startWithin(
   try {
     await start;
   } catch (error) {
-    throw await explained(error, brokers);
+    throw await explained(error, where, brokers);
   } finally {
     clearTimeout(timer);
   }
@@ -116,8 +116,12 @@ export async function startWithin(
 /** A node of a cluster stops, or an operator has closed the connection. */
 const CONNECTION_FORCED = 320;
 
-/** Replaces an error of a connection that the peer ended, or did not answer, for example because it is a web server. */
-async function explained(error: unknown, [broker]: readonly Address[]): Promise<unknown> {
+/**
+ * Replaces an error of a connection that the peer ended, or did not answer, for example because it is a web server. Names the
+ * command that starts a missing broker of this machine.
+ */
+async function explained(error: unknown, where: string, brokers: readonly Address[]): Promise<unknown> {
+  const [broker] = brokers;
   if (error instanceof AmqpError && error.replyCode === CONNECTION_FORCED) {
     return new UnreachableError(error.message, { cause: error });
   }
@@ -125,6 +129,17 @@ async function explained(error: unknown, [broker]: readonly Address[]): Promise<
   if (!isSilent || broker?.endpoint.scheme !== "tcp") return error;
   const { probe } = await import("../../lib/probe/probe.ts");
   const finding = await probe(broker.endpoint);
+  // RabbitMQ's stream protocol is of no system.
+  const system = brokerSystemOf(where);
+  if (
+    finding.outcome === "refused" && system !== undefined && brokers.length === 1 &&
+    isLoopback(broker.endpoint)
+  ) {
+    const address = formatEndpoint(broker.endpoint).replace("tcp", system);
+    return new UnreachableError(`${messageOf(error)} (mqcat queue serve ${address} starts a broker there)`, {
+      cause: error,
+    });
+  }
   if (finding.outcome !== "identified" || finding.service.protocol !== "http") return error;
   return new ProtocolError(
     `${

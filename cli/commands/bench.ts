@@ -49,17 +49,17 @@ const load = group("Load", {
   count: option("-n, --count <number>", "end after this number of messages", integer(1)),
   duration: option(
     "--duration <duration>",
-    "end after this time (default for senders without -n: 5s)",
+    "end after this time (default: 5s for senders without -n)",
     duration,
   ),
   rate: option(
     "--rate <number/s>",
-    "send this number of messages per second; latency then counts from the intended time of each",
+    "send this number of messages per second; the latency of each is measured from the time at which it should be sent",
     rate,
   ),
   clients: option(
     "--clients <number>",
-    "number of sockets that connect; queue: of publishers and of consumers (default: 1)",
+    "number of sockets that connect; for queue: the number of publishers, and of consumers (default: 1)",
     integer(1, 1000),
   ),
 });
@@ -86,7 +86,9 @@ const brokerOptions = {
 const zeroMqOptions = {
   ...readiness,
   ...socket,
-  ...group("Security", { curve: flag("--curve", "encrypt with CURVE, between both sides in this process") }),
+  ...group("Security", {
+    curve: flag("--curve", "encrypt the connections between the two sides in this process with CURVE"),
+  }),
   ...group("Delivery", {
     waitPeers: option(
       "--wait-peers <number>",
@@ -111,13 +113,13 @@ const options = {
     ),
   }),
   ...group("Output", {
-    json: flag("-J, --json", "one JSON record, with the histogram of the latency"),
+    json: flag("-J, --json", "print one JSON record, with the histogram of the latency"),
     against: option("--against <file>", "compare with the last run in this file, which -J wrote", word),
   }),
   ...group("Timing", {
     timeout: option(
       "-w, --timeout <duration>",
-      "give up (exit 3) when nothing was sent or received for this long (default with both sides here: 10s)",
+      "give up (exit 3) when nothing was sent or received for this long (default: 10s with --role both, else no limit)",
       duration,
     ),
   }),
@@ -128,7 +130,7 @@ type BenchValues = Values<typeof options>;
 export default command({
   argument: [
     "<benchmark> [endpoint]",
-    "benchmark: push-pull, pub-sub, req-rep, queue; @ in front of an endpoint binds, > connects; push-pull and pub-sub " +
+    "benchmark: push-pull, pub-sub, req-rep or queue; @ in front of an endpoint binds, > connects; push-pull and pub-sub " +
     "also take the address of a broker",
   ],
   choices: { benchmark: BENCHMARKS },

@@ -21,7 +21,11 @@ export default command({
         "limit of simultaneous connections (default: 1024)",
         integer(1),
       ),
-      idle: option("--idle <duration>", "close a connection after this time without data", someTime),
+      idle: option(
+        "--idle <duration>",
+        "close a connection after this time without data (default: no limit)",
+        someTime,
+      ),
     }),
     ...tlsServer,
   },

@@ -10,7 +10,7 @@ import { phrase } from "../app/reporter.ts";
 import { finishOutput, Output } from "../io/output.ts";
 
 export default command({
-  argument: ["[name]", "where to write: NAME.key and NAME.key_secret"],
+  argument: ["<name>", "where to write the keys: NAME.key and NAME.key_secret"],
   options: {},
   diagnostics: ["quiet", "logFormat"],
   examples,

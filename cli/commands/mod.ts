@@ -23,7 +23,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "sub",
     group: "Patterns",
-    summary: "print messages from publishers, or copies of those of an exchange or topic",
+    summary: "print messages from publishers, or copies of the messages of an exchange or topic",
     load: () => import("./sub.ts"),
   },
   {
@@ -101,7 +101,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "server",
     group: "ZeroMQ",
-    summary: "exchange messages with many clients by number, or answer each with a command",
+    summary: "exchange messages with many clients by routing id, or answer each with a command",
     load: () => import("./server.ts"),
   },
   {
@@ -113,7 +113,8 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "proxy",
     group: "Patterns",
-    summary: "forward messages between two sides: a forwarder, a streamer, a queue, or a bridge to a broker",
+    summary:
+      "forward messages between two sides: ZeroMQ's forwarder, streamer and queue, or a bridge to a broker",
     load: () => import("./proxy.ts"),
   },
   {
@@ -131,13 +132,13 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "queue page",
     group: "Queue",
-    summary: "serve a page for browsers: queues, exchanges and clients of a broker, with charts",
+    summary: "serve a web page: queues, exchanges and clients of a broker, with charts",
     load: () => import("./queue/page.ts"),
   },
   {
     name: "queue put",
     group: "Queue",
-    summary: "put each line into a queue, and wait for the confirm",
+    summary: "put each line into a queue, and wait for the confirms",
     load: () => import("./queue/put.ts"),
   },
   {
@@ -251,7 +252,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "context use",
     group: "Context",
-    summary: "choose the context of the next commands",
+    summary: "choose the context that later commands use",
     load: () => import("./context/use.ts"),
   },
   {
@@ -275,7 +276,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "context allow",
     group: "Context",
-    summary: "allow the .mqcat.toml of a folder, after reading it",
+    summary: "trust the .mqcat.toml of a folder, once you have read it",
     load: () => import("./context/allow.ts"),
   },
   {

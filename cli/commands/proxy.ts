@@ -18,12 +18,12 @@ import { proxy } from "../zmq/proxy.ts";
 const sides = group("Endpoints", {
   from: list(
     "--from <endpoint>",
-    "where messages, or requests, come from: connect, or bind with @ (repeats); or the address of a broker",
+    "where messages or requests come from: connects, or binds with @ (repeats); or the address of a broker",
     word,
   ),
   to: list(
     "--to <endpoint>",
-    "where they go: bind, or connect with > (repeats); or the address of a broker, amqp://host//queue",
+    "where they go: binds, or connects with > (repeats); or the address of a broker, amqp://host//queue",
     word,
   ),
 });
@@ -31,7 +31,7 @@ const sides = group("Endpoints", {
 const traffic = group("Messages", {
   pattern: option(
     "--pattern <pattern>",
-    "pubsub, pushpull or reqrep; sub-push: from an exchange or a publisher to a queue; pull-pub: from a queue to an exchange or subscribers",
+    "required: pubsub, pushpull or reqrep; sub-push: from an exchange or a publisher to a queue; pull-pub: from a queue to an exchange or subscribers",
     oneOf(...PATTERNS, ...MIXED),
   ),
   topic: list(
@@ -41,13 +41,13 @@ const traffic = group("Messages", {
   ),
   topicMap: list(
     "--topic-map <regex=>replacement>",
-    "between systems: change topics, $1 is the first group (repeats; the first rule that matches is applied)",
+    "with a broker: change topics; $1 is the first group (repeats; the first match is applied)",
     topicRule,
   ),
   lastValue: flag("--last-value", "send new subscribers the latest message of each topic first"),
   separator: option(
     "-K, --key-separator <text>",
-    "the end of the topic in a message of one frame, for --last-value (default: a space), and to a broker",
+    "separator after the topic in messages of one frame: for --last-value (default: a space) and to a broker (default: none)",
     separator,
   ),
 });
@@ -70,12 +70,21 @@ export default command({
     ...copies,
     ...output,
     ...group("Timing", {
-      count: { ...ending.count, description: "between systems: end after this number of messages" },
+      count: { ...ending.count, description: "with a broker: end after this number of messages" },
       timeout: ending.timeout,
     }),
     ...receiving,
-    ...group("Delivery", { linger: delivery.linger, hwm: delivery.hwm, onFull: delivery.onFull }),
-    ...prefetch,
+    ...group("Delivery", {
+      linger: delivery.linger,
+      hwm: delivery.hwm,
+      onFull: {
+        ...delivery.onFull,
+        description: "when a queue stays full: block, drop or fail (default: block; pubsub: drop)",
+      },
+    }),
+    ...group("Brokers (amqp, mqtt, stomp)", {
+      prefetch: { ...prefetch.prefetch, description: "number of messages to prefetch (default: 1000)" },
+    }),
     ...declaring,
     ...routing,
     ...quality,

@@ -27,7 +27,7 @@ const topics = group("Messages", {
 export default command({
   argument: [
     "[endpoint...]",
-    "where to listen; > in front connects; or the exchange of a broker: amqp://host//exchange, amqp:exchange",
+    "where to listen; > in front connects; or the exchange or topic of a broker: amqp://host//exchange, amqp:exchange, mqtt:topic",
   ],
   addresses: { names: "exchanges" },
   options: {

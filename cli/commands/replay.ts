@@ -28,8 +28,8 @@ const PATTERNS = ["push", "pub", "radio", "dealer", "pair"] as const;
 export default command({
   argument: [
     "<file> [endpoint...]",
-    "a recording of -J, or a dump; and where to send it; @ binds, > connects (default: as the pattern does); or the " +
-    "address of a broker: for push its queue, for pub its exchange or topic",
+    "a recording that -J has written, or a dump; and where to send it: @ binds, > connects (default: as the pattern " +
+    "does); or the address of a broker with a queue (push), or with an exchange or a topic (pub)",
   ],
   options: {
     ...zeromq,
@@ -37,12 +37,16 @@ export default command({
       to: list("--to <endpoint>", "the same as an endpoint after the file (repeats)", word),
       pattern: option(
         "--pattern <name>",
-        `send as ${PATTERNS.join(", ")} does (default: push; pub for an exchange of a broker)`,
+        `send like this command: ${PATTERNS.join(", ")} (default: push; pub for an exchange of a broker)`,
         oneOf(...PATTERNS),
       ),
     }),
     ...group("Timing", {
-      speed: option("--speed <factor>", "2x, 0.5x and so on, or max for no pauses (default: 1x)", speed),
+      speed: option(
+        "--speed <factor>",
+        "play faster or slower: 2x, 0.5x and so on, or max for no pauses (default: 1x)",
+        speed,
+      ),
       loop: flag("--loop", "repeat the recording"),
       delay: pacing.delay,
     }),

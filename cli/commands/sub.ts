@@ -34,7 +34,7 @@ export default command({
   addresses: { names: "exchanges" },
   argument: [
     "[endpoint...]",
-    "where to connect; @ in front binds; or the exchange of a broker: amqp://host//exchange, amqp:exchange",
+    "where to connect; @ in front binds; or the exchange or topic of a broker: amqp://host//exchange, amqp:exchange, mqtt:topic",
   ],
   options: {
     ...zeromq,

@@ -111,19 +111,65 @@ export function checkEntries(name: string, entries: Entries): void {
   checked(name, entries, (what) => new UsageError(what));
 }
 
+/** How long another process may take to change the user's file, and how often it is looked for, in milliseconds. */
+const LOCK_MS = 5000;
+const LOOK_MS = 10;
+
+/**
+ * Changes the user's file; other processes that change it wait.
+ *
+ * @returns the result of `change`
+ * @throws {UsageError} see `readUserConfig`
+ * @throws the error of `change`: the file stays as it is
+ */
+export async function changeUserConfig<T>(change: (config: Config) => T): Promise<T> {
+  const lock = `${userFile()}.lock`;
+  try {
+    fs.mkdirSync(path.dirname(lock), { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw cannotWrite(error);
+  }
+  for (const end = Date.now() + LOCK_MS;;) {
+    try {
+      fs.mkdirSync(lock);
+      break;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw cannotWrite(error);
+    }
+    // Its process was killed.
+    if (Date.now() >= end) break;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+  try {
+    const config = readUserConfig();
+    const result = change(config);
+    writeConfig(config);
+    return result;
+  } finally {
+    fs.rmSync(lock, { recursive: true, force: true });
+  }
+}
+
 /** Writes the user's file, for this user only. A symbolic link stays one. */
-export function writeConfig({ file, context, contexts, allowed }: Config): void {
+function writeConfig({ file, context, contexts, allowed }: Config): void {
   const text = stringify({
     ...(context === undefined ? {} : { context }),
     contexts: Object.fromEntries(contexts),
     ...(allowed.size === 0 ? {} : { allowed: Object.fromEntries(allowed) }),
   });
-  fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
-  const target = fs.existsSync(file) ? fs.realpathSync(file) : file;
-  // A reader must never see an incomplete file.
-  const draft = `${target}.${crypto.randomUUID()}.tmp`;
-  fs.writeFileSync(draft, `# Contexts of mqcat: mqcat context -h\n\n${text}`, { flag: "wx", mode: 0o600 });
-  fs.renameSync(draft, target);
+  try {
+    const target = fs.existsSync(file) ? fs.realpathSync(file) : file;
+    // A reader must never see an incomplete file.
+    const draft = `${target}.${crypto.randomUUID()}.tmp`;
+    fs.writeFileSync(draft, `# Contexts of mqcat: mqcat context -h\n\n${text}`, { flag: "wx", mode: 0o600 });
+    fs.renameSync(draft, target);
+  } catch (error) {
+    throw cannotWrite(error);
+  }
+}
+
+function cannotWrite(error: unknown): Error {
+  return new Error(`'${userFile()}' cannot be written: ${phrase(error)}`, { cause: error });
 }
 
 /** The path of a file in a context: `~/` is the home directory, and others are relative to the file of the context. */

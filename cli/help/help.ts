@@ -9,14 +9,19 @@ import { ALIASES, COMMANDS } from "../commands/mod.ts";
 import { TOPICS, topicText } from "./topics.ts";
 
 const ABOUT = "netcat for messaging patterns: sockets, ZeroMQ, AMQP, MQTT and STOMP from a shell";
+/** What the page of a family begins with. */
+const FAMILIES: Readonly<Record<string, string>> = {
+  queue: "fill, read, repair and watch the queues of a broker, or be the broker",
+  context: "a context names a broker and its login, so that commands do not need its address",
+};
 const TOPIC_NAMES = TOPICS.join(", ");
 const FOOTER = `Topics: mqcat help TOPIC, with ${TOPIC_NAMES}.`;
 
 const FIRST = `  mqcat pull :5555                    print the messages that arrive at a port
-  seq 3 | mqcat push :5555            send three there: ZeroMQ, no broker
+  seq 3 | mqcat push :5555            send three messages there, over ZeroMQ
   mqcat sub mqtt://localhost/#        print the messages of an MQTT broker
   mqcat push amqp://localhost//jobs   put each line into a queue of RabbitMQ
-  mqcat queue run -- npm test         a broker for the length of a command`;
+  mqcat queue run -- npm test         run a command with its own broker`;
 
 /** Runs another command line. */
 type Dispatch = (words: string[]) => Promise<number>;
@@ -36,7 +41,7 @@ export async function help(words: readonly string[], dispatch: Dispatch): Promis
   if (family.length > 0) {
     if (second === "help" && rest.length > 0) return await dispatch([first, ...rest, "--help"]);
     const page = (stream: "stdout" | "stderr") =>
-      overview(`${first} COMMAND`, ABOUT, family, FOOTER, pageStyle(stream));
+      overview(`${first} COMMAND`, FAMILIES[first] ?? ABOUT, family, FOOTER, pageStyle(stream));
     if (second !== undefined) printPage(page("stdout"));
     else console.error(page("stderr"));
     return second === undefined ? exitCodeOf(new UsageError()) : 0;
@@ -74,7 +79,9 @@ export function unknownCommand(typed: string): string {
   const names = COMMANDS.map(({ name }) => name);
   const known = [...names, ...Object.keys(ALIASES)];
   const family = /^\S+ /.exec(typed)?.[0] ?? "";
-  const siblings = known.filter((name) => name.startsWith(family)).map((name) => name.slice(family.length));
+  const siblings = family === ""
+    ? [...known, ...known.map((name) => name.split(" ")[0]!)]
+    : known.filter((name) => name.startsWith(family)).map((name) => name.slice(family.length));
   const near = nearest(typed.slice(family.length), siblings);
   // `mqcat purge` for `mqcat queue purge`.
   const similar = names.find((name) => name.endsWith(` ${typed}`)) ??

@@ -11,18 +11,19 @@ const AMQP = "Brokers (amqp)";
 
 const shuffle = flag(
   "--shuffle",
-  "try the hosts of a list in random order: it spreads clients over a cluster",
+  "try the hosts of the address in random order, to spread clients over a cluster",
 );
 
 const nearLeader = flag(
   "--near-leader",
-  "connect to the host with the leader of the queue, as the HTTP API says; if it is unknown, in the order of the list",
+  "connect to the host that has the leader of the queue, which the HTTP API knows; if the leader is unknown, try the " +
+    "hosts in order",
 );
 
 const httpApi = option(
   "--http <address>",
-  "the HTTP API of the broker, host:port or its URL, several with commas (default: $AMQP_HTTP_URL, else port 15672 of " +
-    "its hosts; amqps: 15671)",
+  "the HTTP API of the broker: host:port or a URL, several separated by commas (default: $AMQP_HTTP_URL, else port " +
+    "15672 of the broker's hosts; amqps: 15671)",
   httpUrls,
 );
 
@@ -46,7 +47,8 @@ export const broker = {
   ...group("Broker", {
     url: option(
       "--url <url>",
-      "amqp://user@host:port/vhost, or amqps://…; several hosts with commas (default: $AMQP_URL, else localhost)",
+      "amqp://user@host:port/vhost, or amqps://…; several hosts separated by commas (default: $AMQP_URL, a " +
+        "context or localhost: see mqcat context use -h)",
       word,
     ),
     shuffle,

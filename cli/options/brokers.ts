@@ -31,7 +31,7 @@ export const envelope = group(ALL, {
 export const matches = group(AMQP, {
   match: list(
     "-H, --header <name=value>",
-    "of a headers exchange: receive messages with this header (repeats)",
+    "receive only messages with this header, from a headers exchange (repeats: with all of them)",
     header,
   ),
 });
@@ -54,8 +54,8 @@ export const retries = group(ALL, {
   ),
   onError: option(
     "--on-error <what>",
-    "after the last failed attempt: requeue, and the command ends; dead-letter; or reject: the same, but dropped " +
-      "where there is no dead-letter exchange (default: requeue)",
+    "what happens to a message after the last failed attempt: requeue (and the command ends), dead-letter, or reject, " +
+      "which drops the message if there is no dead-letter exchange (default: requeue)",
     oneOf("requeue", "dead-letter", "reject"),
   ),
 });
@@ -84,8 +84,9 @@ export const answering = group(ALL, {
   ),
   onError: option(
     "--on-error <what>",
-    "after the last failed attempt: reply with the output of the command and the header x-error; requeue, and the " +
-      "command ends; dead-letter; or reject: the same, but dropped where there is no dead-letter exchange (default: reply)",
+    "what happens after the last failed attempt: reply (with the output of the command and the header x-error), " +
+      "requeue (and the command ends), dead-letter, or reject, which drops the request if there is no dead-letter " +
+      "exchange (default: reply)",
     oneOf("reply", "requeue", "dead-letter", "reject"),
   ),
 });
@@ -117,21 +118,25 @@ export const quality = group(MQTT, {
 
 /** Retained messages of MQTT. */
 export const retention = group(MQTT, {
-  retain: flag("--retain", "the broker keeps the last message of each topic for later subscribers"),
+  retain: flag("--retain", "let the broker keep the last message of each topic for later subscribers"),
 });
 
 /** The name under which an MQTT server keeps a subscription. */
 export const naming = group(MQTT, {
   clientId: option(
     "--client-id <name>",
-    "the server keeps the messages of --from under this name for a day, also while the proxy does not run",
+    "client identifier of --from: while the proxy is not running, the server stores its messages for a day",
     word,
   ),
 });
 
 /** Shared subscriptions of MQTT. */
 export const sharing = group(MQTT, {
-  group: option("--group <name>", "share the messages with the other members of this group", word),
+  group: option(
+    "--group <name>",
+    "share the messages with the other members of this group (default: do not share them)",
+    word,
+  ),
 });
 
 function header(value: string): [name: string, value: string] {

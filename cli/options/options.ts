@@ -27,7 +27,7 @@ export const security = rare({
     ),
     curveKey: option(
       "--curve-key <file>",
-      "our key pair: the file NAME.key_secret of mqcat keygen (default for a client: a new pair)",
+      "our key pair: the file NAME.key_secret that mqcat keygen writes (default for a client: a new pair)",
       word,
     ),
     curveAllow: option(
@@ -121,7 +121,7 @@ export const output = group("Output", {
 export const stats = group("Output", {
   stats: flag(
     "--stats",
-    "count messages by topic instead of printing them: each second on a terminal or with -J",
+    "print counts by topic instead of messages: each second on a terminal or with -J, else once at the end",
   ),
 });
 
@@ -161,7 +161,7 @@ export const delivery = {
   ...group(DELIVERY, {
     waitPeers: option(
       "--wait-peers <number>",
-      "wait for this number of peers before the first message (default: 0; pub: 1)",
+      "wait for this number of peers before the first message (default: 0; pub, xpub, radio: 1)",
       integer(0),
     ),
     hwm: option(
@@ -171,7 +171,7 @@ export const delivery = {
     ),
     onFull: option(
       "--on-full <what>",
-      "when a queue stays full: block, drop or fail (default: block; pub: drop)",
+      "when a queue stays full: block, drop or fail (default: block; pub, xpub, radio: drop)",
       oneOf("block", "drop", "fail"),
     ),
   }),
@@ -230,6 +230,9 @@ export const conversing = {
   ...input,
   ...output,
   ...ending,
+  ...group("Timing", {
+    count: { ...ending.count, description: "end after this number of received messages" },
+  }),
   ...pacing,
   ...delivery,
   ...receiving,

@@ -21,7 +21,7 @@ export const tlsBroker = rare(group("Security", {
   ...identity,
   cacert: option(
     "--cacert <file>",
-    "require a certificate of each amqps client, issued by an authority in this file; its name can log in (EXTERNAL)",
+    "require every TLS client to have a certificate of an authority in this file; clients of amqps (with EXTERNAL) and stomps can log in with its name",
     word,
   ),
   certLoginFrom: option(

@@ -4,7 +4,11 @@ import { duration, oneOf } from "../app/values.ts";
 import { SORT_COLUMNS } from "../queue/top/columns.ts";
 
 export const table = group("Table", {
-  sort: option("--sort <column>", "sort by this column (default: ready)", oneOf(...SORT_COLUMNS)),
-  reverse: flag("--reverse", "reverse the order: the smallest numbers, or the last names, first"),
-  interval: option("-i, --interval <duration>", "the time between two samples (default: 1s)", duration),
+  sort: option(
+    "--sort <column>",
+    `sort by this column: ${SORT_COLUMNS.join(", ")} (default: ready)`,
+    oneOf(...SORT_COLUMNS),
+  ),
+  reverse: flag("--reverse", "reverse the order: smallest numbers or last names first"),
+  interval: option("-i, --interval <duration>", "time between two samples (default: 1s)", duration),
 });

@@ -22,7 +22,7 @@ export const selecting = {
   ...rare(group("Messages", {
     force: flag(
       "--force",
-      "with --where at a broker that has no filters (RabbitMQ): receive all messages and requeue the others",
+      "with --where at a broker without filters (RabbitMQ): receive all messages, and requeue those that do not match",
     ),
   })),
 };

@@ -134,6 +134,18 @@ function reportUntestable(session: Session, { untestable }: SweepReport, queue: 
   session.exitCode ||= EXIT.undelivered;
 }
 
+/** Reports the messages that a peek left out because their content is too large for its filter. */
+export async function reportUntested(
+  session: Session,
+  connection: AmqpConnection,
+  queue: string,
+  where: string,
+  count: number,
+): Promise<void> {
+  const report = await sweepQueue(connection, queue, { action: "count", where, limit: count });
+  reportUntestable(session, report, queue);
+}
+
 /** Checks the target queue of a rehearsal. @throws {AmqpError} it does not exist, and the command would not create it */
 export async function checkQueue(
   target: BrokerTarget,

@@ -133,8 +133,7 @@ export async function receiveAll(
   if (otherWay === undefined) await socket.close();
   failure = outputFailure(session, output) ?? failure;
   if (surplus > 0) {
-    const lost = surplus === 1 ? "was" : "were";
-    session.reporter.warn(`${messages(surplus)} arrived after the last one wanted (-n) and ${lost} lost`);
+    session.reporter.warn(`lost ${messages(surplus)} that arrived after the last one wanted (-n)`);
   }
   if (failure !== undefined) throw failure;
 }

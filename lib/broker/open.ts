@@ -15,7 +15,7 @@ export interface EmbeddedBroker extends AsyncDisposable {
    */
   listen(endpoint: string): Promise<string>;
   /**
-   * Serves the HTTP API, metrics and a page for browsers.
+   * Serves the HTTP API, metrics and a web page.
    *
    * @param endpoint `host:port`
    * @param options `pageWrites`: whether users of the page may change something, within their permissions

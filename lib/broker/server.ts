@@ -110,7 +110,7 @@ export class Broker implements CoreHost, ProtocolHost {
   }
 
   /**
-   * Serves the part of RabbitMQ's HTTP API that tools need, metrics, and a page for browsers.
+   * Serves the part of RabbitMQ's HTTP API that tools need, metrics, and a web page.
    *
    * @param text `host:port`, `:port` for loopback, `*:port` for every interface
    * @returns the URL, `http://host:port`

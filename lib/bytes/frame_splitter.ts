@@ -12,7 +12,7 @@ export interface FrameReceiver {
  * collected in a buffer. The bytes after a frame at which the receiver is over its backlog are kept.
  */
 export abstract class FrameSplitter<Receiver extends FrameReceiver> {
-  /** Receives the frames; another one gets those from the next frame on. */
+  /** Receives the frames. A new one takes effect with the next frame. */
   sink: Receiver;
   /** The number of bytes needed before an incomplete frame is examined again. */
   protected wanted = 0;

@@ -110,8 +110,9 @@ function hostAndPort(
 ): { host: string; port: number } {
   const match = /^(\[[0-9a-f:.]+\]|[^:[\]\s@]*)(?::(\d{1,5}))?$/i.exec(address);
   if (match === null) {
-    const remedy = address.split(":").length > 2 ? `an IPv6 address needs brackets: [::1]:${usual}` : example;
-    throw mistake(text, `'${withoutPort(address)}' is not a host and a port`, remedy);
+    const what = `'${withoutPort(address)}' is not a host and a port`;
+    if (address.split(":").length <= 2) throw mistake(text, what, example);
+    throw mistake(text, `${what}: an IPv6 address needs brackets`, `[::1]:${usual}`);
   }
   const port = match[2] === undefined ? usual : Number(match[2]);
   if (port < 1 || port > 65535) throw mistake(text, `${port} is not a port`, "a number from 1 to 65535");

@@ -8,7 +8,7 @@ const HIGH_WATER = 256 * 1024;
 /** The default time limit for the server's answer to our goodbye, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 2000;
 
-/** What a protocol calls its parts, for messages of errors. */
+/** The terms of a protocol in error messages. */
 export interface Terms {
   /** The protocol, such as `AMQP`. */
   readonly protocol: string;
@@ -32,8 +32,10 @@ export abstract class ClientConnection implements Connection, StreamSink {
   /** The block that is being written. */
   #flight: Uint8Array | undefined;
   #closing = false;
-  /** Set when the stream closes after the output is written. */
+  /** Set when the connection ends: at once, or after the output is written. The first cause counts. */
   #last: { readonly cause: Error | undefined } | undefined;
+  /** Whether our half of the stream has ended. */
+  #ended = false;
   #over = false;
   /** The error that closed the connection. */
   #error: Error | undefined;
@@ -69,7 +71,7 @@ export abstract class ClientConnection implements Connection, StreamSink {
 
   /** Writes the output buffer; after the current write, if there is one. */
   flush(): void {
-    if (this.#flight !== undefined || this.#out.length === 0 || this.#over) return;
+    if (this.#flight !== undefined || this.#out.length === 0 || this.#ended || this.#over) return;
     this.#flight = this.#out.take();
     this.#wrote = true;
     this.onWriting();
@@ -102,6 +104,7 @@ export abstract class ClientConnection implements Connection, StreamSink {
   }
 
   abort(cause?: Error): void {
+    this.#last ??= { cause };
     this.#stream.close(cause);
   }
 
@@ -112,7 +115,7 @@ export abstract class ClientConnection implements Connection, StreamSink {
 
   onEnd(): void {
     const { goodbye } = this.#terms;
-    this.#stream.close(
+    this.abort(
       this.#closing ? undefined : new UnreachableError(`The server closed the connection without ${goodbye}`),
     );
   }
@@ -135,7 +138,7 @@ export abstract class ClientConnection implements Connection, StreamSink {
   protected abstract onBeat(wrote: boolean, heard: boolean): void;
   /** The connection has ended with an error, or after `close`. */
   protected abstract onOver(reason: Error): void;
-  /** Encodes what the server is told of an error that closes the connection. */
+  /** Encodes a report of the error that closes the connection, if the protocol has one. */
   protected sayError(_error: Error): void {}
   /** The encoded output is being written; `onWritten` follows when the system has taken it. */
   protected onWriting(): void {}
@@ -153,8 +156,9 @@ export abstract class ClientConnection implements Connection, StreamSink {
     this.#stream.attach(this);
   }
 
-  /** Ends our half of the stream. */
+  /** Ends our half of the stream: nothing more is written. */
   protected end(): void {
+    this.#ended = true;
     this.#stream.end();
   }
 
@@ -226,7 +230,7 @@ export abstract class ClientConnection implements Connection, StreamSink {
     this.#heard = false;
     if (this.#silence < 4) return;
     const silence = `The server sent nothing for ${interval / 500} s`;
-    this.#stream.close(new UnreachableError(`${silence}, twice the ${this.#terms.interval}`));
+    this.abort(new UnreachableError(`${silence}, twice the ${this.#terms.interval}`));
   }
 
   #onClosed(cause: Error | undefined): Error | undefined {

@@ -136,9 +136,12 @@ export class Link<A extends Address, C extends Connection> {
     const { first, longest } = this.#options.reconnect ??
       { first: FIRST_PAUSE_MS, longest: LONGEST_PAUSE_MS };
     let pause = first;
+    let upAt = performance.now();
     for (;;) {
       const error = await connection.closed;
       this.#connection = undefined;
+      // What ends a connection soon, such as a message that the server cannot read, may end the next one, too.
+      if (performance.now() - upAt >= longest) pause = first;
       try {
         this.#user.onDown();
       } catch (error) {
@@ -157,7 +160,7 @@ export class Link<A extends Address, C extends Connection> {
         pause = Math.min(pause * 2, longest);
         try {
           next = connection = await this.#up();
-          pause = first;
+          upAt = performance.now();
         } catch (error) {
           if (this.#stop.signal.aborted) return this.changed.fire();
           if (this.#protocol.isPermanent(error)) return this.fail(error as Error);

@@ -53,7 +53,7 @@ export interface PageBackend {
 const SESSION = "/page/session";
 
 /**
- * The page for browsers: its files, and its logins. A login is a session: the browser has its random token in a cookie,
+ * The web page: its files, and its logins. A login is a session: the browser has its random token in a cookie,
  * which scripts cannot read and other sites cannot send, and the password stays here.
  */
 export class Page {

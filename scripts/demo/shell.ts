@@ -19,7 +19,7 @@ export class Shell implements Disposable {
 
   constructor() {
     this.env = { ...process.env, PATH: `${this.directory}:${process.env.PATH}` };
-    const shim = `#!/bin/sh\nexec "${process.execPath}" run -A --no-check "${MAIN}" "$@"\n`;
+    const shim = `#!/bin/sh\nexec "${process.execPath}" run -A -q --no-check "${MAIN}" "$@"\n`;
     fs.writeFileSync(this.path("mqcat"), shim, { mode: 0o755 });
   }
 

@@ -89,6 +89,30 @@ describe("contexts", () => {
     }
   });
 
+  test("add - processes that add contexts at the same time keep those of the others", async () => {
+    using home = tempDir();
+    const own = { env: { XDG_CONFIG_HOME: home.path } };
+    const names = Array.from({ length: 6 }, (_, i) => `c${i}`);
+    await Promise.all(
+      names.map((name) => succeed(["context", "add", name, "--url", "amqp://localhost"], own)),
+    );
+    const list = await succeed(["context", "list"], own);
+    assert.deepEqual(list.match(/c\d/g), names);
+    // A process that was killed has left its lock.
+    fs.mkdirSync(home.file("mqcat/config.toml.lock"));
+    await succeed(["context", "rm", "c0"], own);
+    assert.deepEqual(fs.readdirSync(home.file("mqcat")), ["config.toml"]);
+  });
+
+  test("add - an error about the file of the contexts names it", async () => {
+    fs.symlinkSync(dir.file("missing"), dir.file("dangling"));
+    const { code, stderr } = await mqcat(["context", "add", "x", "--url", "amqp://x"], {
+      env: { XDG_CONFIG_HOME: dir.file("dangling") },
+    });
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /^mqcat: context add: '.*\/dangling\/mqcat\/config\.toml' cannot be written: /m);
+  });
+
   test("add - warns of a file that is not there, which may come later", async () => {
     const args = ["context", "add", "later", "--url", "amqp://me@x", "--password-file", dir.file("none")];
     const { code, stderr } = await mqcat(args);
@@ -166,6 +190,11 @@ describe("contexts", () => {
   test("queue run - its command does not use the context", async () => {
     const command = [...program, "queue", "declare", "mine"];
     await succeed(["queue", "run", "--", ...command], { env: { MQCAT_CONTEXT: "away" } });
+  });
+
+  test("queue run - its command does not use the HTTP API of another broker", async () => {
+    const command = [...program, "queue", "list"];
+    await succeed(["queue", "run", "--", ...command], { env: { AMQP_HTTP_URL: "http://127.0.0.1:5" } });
   });
 
   test("errors - say which context was used", async () => {

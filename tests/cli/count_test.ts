@@ -13,7 +13,7 @@ describe("-n", () => {
       });
       const { code, stdout, stderr } = await receiving.exit();
       assert.deepEqual([code, stdout.toString()], [0, "1\n2\n"]);
-      assert.match(stderr, /1 message arrived after the last one wanted \(-n\) and was lost/);
+      assert.match(stderr, /lost 1 message that arrived after the last one wanted \(-n\)/);
       sending.kill();
       await sending.exit();
     }

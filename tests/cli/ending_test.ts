@@ -1,6 +1,8 @@
 /** The table "How commands end" of the README, row by row; req and rep are tested in request_test.ts. */
 import assert from "node:assert/strict";
+import fs from "node:fs";
 import { describe } from "node:test";
+import { tempDir } from "../support/helpers.ts";
 import { run, start, summaryOf, test } from "../support/mqcat.ts";
 import { freePort } from "../support/ports.ts";
 
@@ -51,10 +53,12 @@ describe("the peer disconnects", () => {
   }
 
   test("rep - keeps serving when a client disconnects before its reply", async () => {
-    using rep = start(["rep", ":0", "--exec", "sleep 0.3; cat"]);
+    using dir = tempDir();
+    using rep = start(["rep", ":0", "--exec", `until [ -e ${dir.file("go")} ]; do sleep 0.02; done; cat`]);
     const endpoint = await rep.readyEndpoint();
     const impatient = await run(["req", endpoint, "-D", "a", "-w", "100ms"]);
     assert.equal(impatient.code, 3);
+    fs.writeFileSync(dir.file("go"), "");
     assert.equal((await run(["req", endpoint, "-D", "b"])).stdout.toString(), "b\n");
     rep.kill();
     assert.equal((await rep.exit()).code, 143);

@@ -115,7 +115,7 @@ describe("queue serve", () => {
     assert.equal((await queue(["list", "--url", url.replace("//", "//guest:no@"), "--http", api!])).code, 4);
   });
 
-  test("--http - serves a page for browsers, which is read-only without --http-write", async () => {
+  test("--http - serves a web page, which is read-only without --http-write", async () => {
     for (const write of [false, true]) {
       using broker = serve("--memory", "--http", ":0", ...(write ? ["--http-write"] : []));
       const [, url] = await broker.waitForStderr(/page and HTTP API on (http:\S+)/);
@@ -321,8 +321,8 @@ describe("queue serve", () => {
     using broker = serve("--memory");
     const taken = await broker.readyEndpoint();
     const cases: [args: string[], code: number, words: RegExp][] = [
-      [["--memory", "--data", dir.path], 2, /--memory keeps nothing/],
-      [["--memory", "--sync", "flush"], 2, /--memory keeps nothing/],
+      [["--memory", "--data", dir.path], 2, /--memory stores nothing on disk/],
+      [["--memory", "--sync", "flush"], 2, /--memory stores nothing on disk/],
       [["--sync", "never"], 2, /expected confirm, flush or interval=D/],
       [["--memory", "--user", "me"], 2, /--user 'me' needs a password \(try --password-file/],
       [["--memory", "--users-file", dir.file("users")], 2, /line 1 is not NAME:PASSWORD/],
@@ -487,8 +487,15 @@ describe("queue run", () => {
     running.kill("SIGTERM");
     const { code, stdout } = await running.exit();
     assert.deepEqual([code, stdout.toString()], [3, "on\nbye\n"]);
-    const none = await queue(["run", "--", "no-such-program"]);
-    assert.deepEqual([none.code, /cannot run 'no-such-program'/.test(none.stderr)], [127, true], none.stderr);
+    for (
+      const [command, status, reason] of [
+        ["no-such-program", 127, "there is no such program"],
+        ["/etc/passwd", 126, "it is not an executable file"],
+      ] as const
+    ) {
+      const { code, stderr } = await queue(["run", "--", command]);
+      assert.deepEqual([code, stderr], [status, `mqcat: queue run: cannot run '${command}': ${reason}\n`]);
+    }
     assert.equal((await queue(["run"])).code, 2);
   });
 });

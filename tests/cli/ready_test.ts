@@ -59,6 +59,16 @@ describe("--ready-file", () => {
     assert.equal((await pull.exit()).code, 143);
   });
 
+  test("a FIFO without a reader - a signal ends the command", async () => {
+    using dir = tempDir();
+    const path = dir.file("fifo");
+    assert.equal(spawnSync("mkfifo", [path]).status, 0);
+    using pull = start(["pull", ":0", "--ready-file", path]);
+    await pull.waitForStderr(/listening on/);
+    pull.kill("SIGTERM");
+    assert.equal((await pull.exit()).code, 143);
+  });
+
   test("a symbolic link - is replaced, and the file that it points to stays as it is", async () => {
     using dir = tempDir();
     fs.writeFileSync(dir.file("precious"), "precious\n");

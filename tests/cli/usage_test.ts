@@ -58,6 +58,7 @@ const MISTAKES: [string[], RegExp][] = [
   [["push", ":1", "-F", ""], /--file '': it must not be empty$/m],
   [["radio", ":1", "-g", ""], /--group '': it must not be empty$/m],
   [["dish", ":0", "-g", ""], /--group '': it must not be empty$/m],
+  [["queu", "list"], /there is no command 'queu' \(did you mean queue\?\)/m],
   [["help", "push", "pull"], /help is about one command: mqcat help push$/m],
   [["help", "queue", "put", "get"], /help is about one command: mqcat help queue put$/m],
   [["help", "formats", "x"], /help is about one topic: mqcat help formats$/m],
@@ -78,6 +79,10 @@ const MISTAKES: [string[], RegExp][] = [
     /^mqcat: push: mqcat does not know 'amqq:\/\/…' \(did you mean amqp:\/\/\?\)/m,
   ],
   [["push", "kafka://h:9092"], /does not know 'kafka:\/\/…'; mqcat help addresses lists all addresses$/m],
+  [
+    ["completion"],
+    /missing required argument 'shell' \(mqcat completion <shell>: bash, zsh, fish, powershell\)$/m,
+  ],
   [["pull", "tcp://h"], /endpoint 'tcp:\/\/h': the port is missing \(try tcp:\/\/h:5555\)$/m],
   [
     ["pull", "tcp://h:x"],

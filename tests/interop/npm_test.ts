@@ -83,6 +83,16 @@ describe("the package of npm", () => {
       /^1\n2\n3\namqp:\/\/guest:guest@127\.0\.0\.1:\d+\n$/,
     );
 
+    const old = `data:text/javascript,Object.defineProperty(process.versions,"node",{value:"20.18.9"})`;
+    const refused = spawnSync("node", ["--import", old, "node_modules/.bin/mqcat", "queue", "list"], {
+      cwd: dir.path,
+      encoding: "utf8",
+    });
+    assert.deepEqual([refused.status, refused.stderr], [
+      1,
+      "mqcat: Node 20.18.9 is too old: mqcat needs Node 20.19 or later\n",
+    ]);
+
     fs.writeFileSync(dir.file("library.js"), LIBRARY);
     const aliases = NODES.map((version) => `node-${version}@npm:node@${version}`);
     run("npm", ["install", ...QUIET, ...aliases]);

@@ -73,6 +73,17 @@ describe("links", () => {
     assert.deepEqual(wrong, []);
   });
 
+  it("links - the README of a folder names all files and folders in it", () => {
+    const folders = files.filter((file) => /^(lib|cli|tests)\/.*README\.md$/.test(file)).map(path.dirname);
+    const missing = folders.flatMap((folder) => {
+      const text = fs.readFileSync(path.join(ROOT, folder, "README.md"), "utf8");
+      return fs.readdirSync(path.join(ROOT, folder))
+        .filter((name) => name !== "README.md" && !text.includes(name))
+        .map((name) => `${folder}/README.md does not name ${name}`);
+    });
+    assert.deepEqual(missing, []);
+  });
+
   it("links - docs/README.md lists every page of docs/, and each page says who reads it", () => {
     const listed = linksOf(fs.readFileSync(path.join(ROOT, "docs/README.md"), "utf8"));
     for (

@@ -12,7 +12,7 @@ import { httpUrls } from "../../options/http.ts";
 const login = group("Broker", {
   url: list(
     "--url <url>",
-    "the broker: amqp://user@host/vhost, mqtt://…, stomp://…, with TLS amqps://… (one of each)",
+    "the broker: amqp://user@host/vhost, mqtt://…, stomp://…, with TLS amqps://… (repeats: one for each system)",
     word,
   ),
   http: option("--http <address>", "the HTTP API of the AMQP broker, host:port or its URL", httpUrls),
@@ -51,7 +51,7 @@ export default command({
     if ((values.cert === undefined) !== (values.key === undefined)) {
       throw new UsageError("--cert and --key belong together: give both, or neither");
     }
-    const { checkEntries, pathIn, readUserConfig, writeConfig } = await import("../../contexts/config.ts");
+    const { changeUserConfig, checkEntries, pathIn } = await import("../../contexts/config.ts");
     const entries: Record<string, string> = {};
     for (const url of values.url) {
       const system = url.includes("://") ? brokerSystemOf(url) : undefined;
@@ -82,14 +82,15 @@ export default command({
     for (const [system, parse] of Object.entries(PARSERS)) {
       if (entries[system] !== undefined) (await parse())(entries[system]);
     }
-    const config = readUserConfig();
-    if (config.contexts.has(name)) {
-      throw new UsageError(
-        `there is a context '${name}' already (remove it: mqcat context rm ${name}, or edit '${config.file}')`,
-      );
-    }
-    config.contexts.set(name, entries);
-    writeConfig(config);
-    session.reporter.info(`added '${name}' to '${config.file}' (try: mqcat context use ${name})`);
+    const file = await changeUserConfig(({ contexts, file }) => {
+      if (contexts.has(name)) {
+        throw new UsageError(
+          `there is a context '${name}' already (remove it: mqcat context rm ${name}, or edit '${file}')`,
+        );
+      }
+      contexts.set(name, entries);
+      return file;
+    });
+    session.reporter.info(`added '${name}' to '${file}' (try: mqcat context use ${name})`);
   },
 });

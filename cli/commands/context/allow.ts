@@ -16,11 +16,9 @@ export default command({
       ? given
       : path.join(given, PROJECT_FILE);
     if (file === undefined) throw new UsageError(`there is no ${PROJECT_FILE} in this folder or above it`);
-    const { readUserConfig, writeConfig } = await import("../../contexts/config.ts");
+    const { changeUserConfig } = await import("../../contexts/config.ts");
     const { allow } = await import("../../contexts/trust.ts");
-    const config = readUserConfig();
-    const { contexts } = allow(config, file);
-    writeConfig(config);
+    const { contexts } = await changeUserConfig((config) => allow(config, file));
     const commands = [...contexts].filter(([, entries]) => entries["password-command"] !== undefined);
     const runs = commands.length === 0
       ? ""

@@ -7,13 +7,13 @@ export default command({
   diagnostics: ["quiet", "logFormat"],
   examples,
   async action({ session, operands }) {
-    const { readUserConfig, writeConfig } = await import("../../contexts/config.ts");
+    const { changeUserConfig } = await import("../../contexts/config.ts");
     const { requireContext } = await import("../../contexts/list.ts");
-    const config = readUserConfig();
-    for (const name of operands) requireContext(config, name);
-    for (const name of operands) config.contexts.delete(name);
-    if (operands.includes(config.context ?? "")) config.context = undefined;
-    writeConfig(config);
+    await changeUserConfig((config) => {
+      for (const name of operands) requireContext(config, name);
+      for (const name of operands) config.contexts.delete(name);
+      if (operands.includes(config.context ?? "")) config.context = undefined;
+    });
     session.reporter.info(`removed ${operands.map((name) => `'${name}'`).join(", ")}`);
   },
 });

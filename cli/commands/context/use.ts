@@ -7,17 +7,17 @@ export default command({
     "[context]",
     "the context that amqp:NAME, mqtt:TOPIC, stomp:DESTINATION and the queue commands use",
   ],
-  options: group("Context", { none: flag("--none", "use no context any more") }),
+  options: group("Context", { none: flag("--none", "stop using a context") }),
   diagnostics: ["quiet", "logFormat"],
   examples,
   async action({ session, values: { none = false }, operands: [name] }) {
     if ((name === undefined) !== none) throw new UsageError("name a context, or give --none");
-    const { readUserConfig, writeConfig } = await import("../../contexts/config.ts");
+    const { changeUserConfig } = await import("../../contexts/config.ts");
     const { requireContext } = await import("../../contexts/list.ts");
-    const config = readUserConfig();
-    if (name !== undefined) requireContext(config, name);
-    config.context = name;
-    writeConfig(config);
+    await changeUserConfig((config) => {
+      if (name !== undefined) requireContext(config, name);
+      config.context = name;
+    });
     session.reporter.info(name === undefined ? "no context is in use" : `'${name}' is in use`);
   },
 });

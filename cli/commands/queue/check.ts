@@ -38,7 +38,7 @@ export default command({
     ...group("Output", {
       output: option(
         "--output <format>",
-        "text, json, nagios (with its exit codes), or prometheus (default: text)",
+        "format of the result: text, json, nagios (with its exit codes) or prometheus (default: text)",
         oneOf(...FORMATS),
       ),
     }),

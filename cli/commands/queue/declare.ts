@@ -10,7 +10,7 @@ import { argument, targetOf, withConnection } from "../../queue/target.ts";
 const kind = group("Queue", {
   type: option(
     "--type <type>",
-    "classic, quorum or stream (default: that of the broker)",
+    "classic, quorum or stream (default: the default of the broker)",
     oneOf("classic", "quorum", "stream"),
   ),
   quorum: flag("--quorum", "the same as --type quorum"),

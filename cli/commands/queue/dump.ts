@@ -19,7 +19,7 @@ export default command({
     ...group("Output", {
       force: flag(
         "--force",
-        "replace an existing file; and on RabbitMQ consume the messages and return them, which marks them as redelivered",
+        "replace an existing file; with RabbitMQ, also consume the messages and return them, which marks them as redelivered",
       ),
     }),
   },

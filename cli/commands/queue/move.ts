@@ -19,7 +19,7 @@ export default command({
     ...leader,
     ...selecting,
     ...group("Broker", {
-      toUrl: option("--to-url <url>", "the broker of the second queue, if it is not that of the first", word),
+      toUrl: option("--to-url <url>", "the broker of the second queue, if it is another one", word),
       toPasswordFile: option(
         "--to-password-file <path>",
         "read the password of --to-url from this file (default: $MQCAT_TO_PASSWORD)",
@@ -30,7 +30,7 @@ export default command({
     ...group("Timing", {
       follow: flag(
         "--follow",
-        "move messages as they arrive: do not end when the first queue is empty, or the second one full",
+        "move messages as they arrive: do not end when the first queue is empty or the second one is full",
       ),
     }),
     ...group("Queue", {

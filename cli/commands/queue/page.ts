@@ -11,7 +11,10 @@ const HERE = ":15680";
 const { folder: _folder, passwordFile: _passwordFile, ...address } = broker;
 
 export default command({
-  argument: ["[host:port]", `where to serve the page, on this machine only (${HERE}; :0 is any free port)`],
+  argument: [
+    "[host:port]",
+    `where to serve the page, on this machine only; :0 is any free port (default: ${HERE})`,
+  ],
   options: {
     ...readiness,
     ...address,

@@ -8,6 +8,7 @@ import { checkNames } from "../../queue/existence.ts";
 import { borrow } from "../../queue/borrow.ts";
 import { look } from "../../queue/look.ts";
 import { notAStream, startOf } from "../../queue/streams.ts";
+import { reportUntested } from "../../queue/sweep.ts";
 import { near, targetOf, withConnection } from "../../queue/target.ts";
 import { styleOf } from "../../records/writer.ts";
 
@@ -55,7 +56,11 @@ export default command({
     await withConnection(target, async (connection, broker) => {
       if (filter === undefined ? !connection.peeks : !connection.sweeps) return;
       if (offset !== undefined) throw notAStream(queue);
-      await look(session, connection, broker, { queue, style, count, where: values.where });
+      const { where } = values;
+      await look(session, connection, broker, { queue, style, count, where });
+      if (where !== undefined && !session.stopping) {
+        await reportUntested(session, connection, queue, where, count);
+      }
       done = true;
     });
     if (done) return;

@@ -15,8 +15,9 @@ import { httpListener } from "../../options/http.ts";
 import { openBroker } from "../../queue/serve/open_broker.ts";
 import { serving } from "../../queue/serve/options.ts";
 
-/** The exit status of a shell for a missing command. */
+/** The exit statuses of a shell for a missing command, and for one that it cannot run. */
 const NOT_FOUND = 127;
+const NOT_EXECUTABLE = 126;
 
 export default command({
   argument: ["<command...>", "the command to run, after --; mqcat exits with its exit code"],
@@ -24,17 +25,20 @@ export default command({
     ...group("Endpoints", {
       http: option(
         "--http [address]",
-        "serve RabbitMQ's HTTP API, too, at this host:port (default: a free port); $AMQP_HTTP_URL has its address",
+        "also serve RabbitMQ's HTTP API, at this host:port or at a free port; $AMQP_HTTP_URL has its address",
         httpListener,
       ),
     }),
     ...group("Testing", {
       test: flag(
         "--test",
-        "$MQCAT_TEST_URL controls the broker over HTTP: its clock, faults, and a reset between tests",
+        "let tests control the broker over HTTP, at $MQCAT_TEST_URL: move its clock, cause faults, and reset it",
       ),
     }),
     ...serving,
+    ...group("Storage", {
+      memory: { ...serving.memory, description: `${serving.memory.description} (the default)` },
+    }),
   },
   passThrough: true,
   examples,
@@ -43,7 +47,7 @@ export default command({
       throw new UsageError("the command must not be empty (is a variable of the shell not set?)");
     }
     if (values.memory && values.folder !== undefined) {
-      throw new UsageError("--memory keeps nothing, so --data has no effect beside it");
+      throw new UsageError("--memory stores nothing on disk, so it cannot be combined with --data");
     }
     const data = values.folder === undefined ? undefined : path.resolve(values.folder);
     const options = { ...values, cert: undefined, key: undefined };
@@ -53,8 +57,9 @@ export default command({
     const { name, password } = usersOf(options)?.at(-1) ?? commandUser(broker);
     const login = `${encodeURIComponent(name)}:${encodeURIComponent(password)}`;
     const env: Record<string, string> = {
-      // The command is for this broker, not for that of a context.
+      // The command is for this broker, not for that of a context or of the environment.
       MQCAT_CONTEXT: "",
+      AMQP_HTTP_URL: "",
       AMQP_URL: `amqp://${login}@${address}`,
       STOMP_URL: (await broker.listen("stomp://127.0.0.1:0")).replace("://", `://${login}@`),
       MQTT_URL: (await broker.listen("mqtt://127.0.0.1:0")).replace("://", `://${login}@`),
@@ -92,8 +97,14 @@ function runCommand(
       if (child.pid !== undefined && child.exitCode === null) process.kill(child.pid, signal);
     };
     child.on("error", (error) => {
-      session.reporter.error(`cannot run '${words[0]}': ${phrase(error)}`);
-      resolve(NOT_FOUND);
+      const { code } = error as NodeJS.ErrnoException;
+      const reason = code === "ENOENT"
+        ? "there is no such program"
+        : code === "EACCES"
+        ? "it is not an executable file"
+        : phrase(error);
+      session.reporter.error(`cannot run '${words[0]}': ${reason}`);
+      resolve(code === "EACCES" ? NOT_EXECUTABLE : NOT_FOUND);
     });
     child.on("close", (status, signal) => resolve(status ?? 128 + os.constants.signals[signal!]));
     session.onStop(() => {

@@ -16,7 +16,7 @@ const HERE = "amqp://127.0.0.1:5672";
 export default command({
   argument: [
     "[endpoint...]",
-    `where to listen: amqp://host:port, mqtt://…, stomp://…, ws://…, with TLS amqps://…, mqtts://…, stomps://…, wss://…, :port (${HERE})`,
+    `where to listen: amqp://host:port, mqtt://…, stomp://…, ws://…, with TLS amqps://…, mqtts://…, stomps://…, wss://…, :port (default: ${HERE})`,
   ],
   addresses: {
     schemes: ["amqp", "mqtt", "stomp", "ws"].flatMap((scheme) => [`${scheme}://`, `${scheme}s://`]),
@@ -26,12 +26,12 @@ export default command({
     ...group("Endpoints", {
       http: option(
         "--http <address>",
-        "serve RabbitMQ's HTTP API, metrics and a page for browsers at this host:port, such as :15672",
+        "serve RabbitMQ's HTTP API, metrics and a web page at this host:port, such as :15672",
         httpListener,
       ),
       httpWrite: flag(
         "--http-write",
-        "let users of the page publish, move, purge, declare and delete, within their permissions",
+        "let users of the web page publish, move, purge, declare and delete, within their permissions",
       ),
       origin: list(
         "--allow-origin <origin>",
@@ -40,12 +40,19 @@ export default command({
       ),
     }),
     ...serving,
+    ...group("Storage", {
+      folder: {
+        ...serving.folder,
+        description:
+          `${serving.folder.description} (default: mqcat/queue in $XDG_STATE_HOME or ~/.local/state)`,
+      },
+    }),
     ...tlsBroker,
   },
   examples,
   async action({ session, values, operands }) {
     if (values.memory && (values.folder ?? values.sync) !== undefined) {
-      throw new UsageError("--memory keeps nothing, so --data and --sync have no effect beside it");
+      throw new UsageError("--memory stores nothing on disk, so it cannot be combined with --data or --sync");
     }
     if (
       values.cert !== undefined && !operands.some((operand) => /^(amqps|mqtts|stomps|wss):\/\//.test(operand))
@@ -56,7 +63,7 @@ export default command({
     }
     if (values.cacert !== undefined && values.cert === undefined) {
       throw new UsageError(
-        "--cacert needs --cert and --key, because only amqps:// and stomps:// have certificates of clients",
+        "--cacert needs --cert and --key, because only TLS clients have certificates",
       );
     }
     if (values.httpWrite && values.http === undefined) {
@@ -80,7 +87,9 @@ export default command({
         })`,
       );
       if (!isLocal(endpoint) && usersOf(values) === undefined && broker.users.get("guest") !== undefined) {
-        session.reporter.warn("guest is let in from this machine only (--user lets in others)");
+        session.reporter.warn(
+          "guest can log in from this machine only (--user names a user that can log in from anywhere)",
+        );
       }
     }
     if (values.http !== undefined) {

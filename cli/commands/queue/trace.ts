@@ -31,6 +31,7 @@ export default command({
     }),
     ...group("Output", { json: flag("-J, --json", "one JSON record per line") }),
     ...ending,
+    ...group("Timing", { count: { ...ending.count, description: "end after this number of events" } }),
     ...readiness,
   },
   examples,

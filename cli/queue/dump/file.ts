@@ -76,9 +76,9 @@ export class DumpFile implements DumpSink {
       if (kind !== undefined) this.#refuse();
       const state = identity === undefined ? undefined : readState(this.#stateName, identity);
       const size = fs.statSync(this.#part, { throwIfNoEntry: false })?.size;
-      if (state !== undefined && state.length > 0 && state.length <= (size ?? 0)) {
+      if (state !== undefined && size !== undefined && state.length <= size) {
         this.plan = state.plan;
-        this.continued = state.progress;
+        if (state.length > 0) this.continued = state.progress;
         this.#length = state.length;
         this.#fd = fs.openSync(this.#part, "r+");
         fs.ftruncateSync(this.#fd, this.#length);

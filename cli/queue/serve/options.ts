@@ -17,7 +17,7 @@ export const serving = {
     ),
     definitions: option(
       "--load-definitions <file>",
-      "import the definitions in this file, an export of RabbitMQ",
+      "import the definitions in this file, which RabbitMQ exported",
       word,
     ),
   }),
@@ -43,7 +43,7 @@ export const serving = {
     maxMessage: option("--max-message <size>", "refuse larger messages (default: 128M)", size),
     memoryLimit: option(
       "--memory-limit <size>",
-      "block publishers while messages in memory need more than this (default: 128M; with --memory: 40 % of the memory)",
+      "limit of messages in memory; beyond it they go to disk (default: 128M) or, if none are stored there, publishers wait (default: 40 % of the machine's memory)",
       size,
     ),
     heartbeat: option(
@@ -55,17 +55,17 @@ export const serving = {
   ...rare(group("MQTT", {
     sessionLimit: option(
       "--session-limit <number>",
-      "messages that wait for one session; the oldest are dropped (default: 100000)",
+      "limit of messages that wait for one session; the oldest are dropped (default: 100000)",
       integer(1),
     ),
     sessionExpiry: option(
       "--session-expiry <duration>",
-      "time that a session is kept without its client at most (default: 168h)",
+      "how long a session is kept at most while its client is disconnected (default: 168h)",
       duration,
     ),
     retainedLimit: option(
       "--retained-limit <number>",
-      "retained messages of a virtual host (default: 100000)",
+      "limit of retained messages of a virtual host (default: 100000)",
       integer(0),
     ),
   })),
@@ -75,7 +75,11 @@ export const serving = {
       "product name sent to clients, such as RabbitMQ (default: mqcat)",
       word,
     ),
-    productVersion: option("--product-version <version>", "product version sent to clients", word),
+    productVersion: option(
+      "--product-version <version>",
+      "product version sent to clients (default: the version of mqcat)",
+      word,
+    ),
   })),
 };
 

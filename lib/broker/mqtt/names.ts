@@ -1,14 +1,12 @@
 /** The names that MQTT uses in the broker: of queues, of headers, and topics as routing keys. */
+import { SESSION_PREFIX } from "../core/policies/own_queues.ts";
+
+export { RETAINED_QUEUE, WILL_QUEUE } from "../core/policies/own_queues.ts";
 
 /** The exchange that all MQTT messages go through, as in RabbitMQ. */
 export const EXCHANGE = "amq.topic";
 /** The highest size of a routing key and of a queue's name, in bytes. */
 export const MAX_NAME = 255;
-/** Retained messages and wills of a virtual host. */
-export const RETAINED_QUEUE = "mqtt-retained";
-export const WILL_QUEUE = "mqtt-wills";
-
-const STATE = "mqtt-session-";
 
 /** The queue for messages of QoS 1 and 2 of a session, and the one for QoS 0, as in RabbitMQ. */
 export function subscriptionQueue(clientId: string, qos: 0 | 1): string {
@@ -17,12 +15,12 @@ export function subscriptionQueue(clientId: string, qos: 0 | 1): string {
 
 /** The queue with the state of a session that survives a restart. */
 export function stateQueue(clientId: string): string {
-  return `${STATE}${clientId}`;
+  return `${SESSION_PREFIX}${clientId}`;
 }
 
 /** The client identifier of a session, from the name of its queue; undefined for other queues. */
 export function clientIdOf(queue: string): string | undefined {
-  return queue.startsWith(STATE) ? queue.slice(STATE.length) : undefined;
+  return queue.startsWith(SESSION_PREFIX) ? queue.slice(SESSION_PREFIX.length) : undefined;
 }
 
 /** The queue of a shared subscription. */

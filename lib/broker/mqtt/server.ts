@@ -14,7 +14,7 @@ import { MqttSpace, type SpaceEvents } from "./sessions/space.ts";
 
 /** Room for the header of a PUBLISH besides the largest message, in bytes. */
 const HEAD_ROOM = 128 * 1024;
-/** Interval of the reports about dropped messages, in milliseconds. */
+/** Interval of the reports about dropped messages, and of looking for incomplete sessions, in milliseconds. */
 const REPORT_MS = 10_000;
 
 /** The MQTT server: sessions of all virtual hosts, and what the connections share. */
@@ -74,6 +74,7 @@ export class MqttServer implements ProtocolServer, MqttConnectionHost, SpaceEven
 
   close(): void {
     clearInterval(this.#timer);
+    this.#tend();
     for (const space of this.#spaces.values()) space.stop();
   }
 
@@ -120,7 +121,8 @@ export class MqttServer implements ProtocolServer, MqttConnectionHost, SpaceEven
     // The will of the other connection is published, unless the session continues and the will has a delay.
     other?.takeOver();
     if (session?.ended) session = undefined;
-    if (connect.cleanStart) { // [MQTT-3.1.2-4]
+    // As in RabbitMQ, a session ends with its queue: the client learns that it must subscribe again.
+    if (connect.cleanStart || session?.isIncomplete) { // [MQTT-3.1.2-4]
       session?.end();
       session = undefined;
     } else space.wills.cancel(clientId);
@@ -163,6 +165,23 @@ export class MqttServer implements ProtocolServer, MqttConnectionHost, SpaceEven
 
   #report(): void {
     for (const space of this.#spaces.values()) space.reportDropped();
+    this.#tend();
+  }
+
+  /**
+   * Ends what has lost its queues or its virtual host. Incomplete sessions must not be there after a restart, where nothing
+   * shows that they had a queue.
+   */
+  #tend(): void {
+    this.#inCycle(() => {
+      for (const [name, space] of this.#spaces) {
+        if (this.#host.core.vhosts.get(name) === space.vhost) space.endIncomplete();
+        else {
+          space.stop();
+          this.#spaces.delete(name);
+        }
+      }
+    });
   }
 
   #inCycle<T>(work: () => T): T {

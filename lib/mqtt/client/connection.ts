@@ -54,7 +54,7 @@ export interface ServerLimits {
 /** A connection after the login: it is open or closed, there is no half-open state. */
 export class MqttConnection extends ClientConnection implements PacketSink {
   readonly version: ProtocolVersion;
-  /** MQTT tells no name of the server. */
+  /** MQTT does not report the product of the server. */
   readonly server: string;
   readonly limits: ServerLimits;
   /** Whether the server has kept the session of an earlier connection. */

@@ -89,7 +89,7 @@ export class StompConnection extends ClientConnection implements StompSink {
   }
 
   override onEnd(): void {
-    this.endedByServer = !this.closing;
+    this.endedByServer = !this.over;
     super.onEnd();
   }
 
@@ -158,7 +158,7 @@ export class StompConnection extends ClientConnection implements StompSink {
     const details = new TextDecoder().decode(frame.body.subarray(frame.bodyStart, frame.bodyEnd));
     const error = new StompError(frame.get("message") ?? "ERROR", details);
     if (this.closing) return this.abort();
-    this.fail(this.events.onError?.(error, frame.get("receipt-id"), frame.get("subscription")) ?? error);
+    this.abort(this.events.onError?.(error, frame.get("receipt-id"), frame.get("subscription")) ?? error);
   }
 
   /** Calls `work`, which reports received frames. */

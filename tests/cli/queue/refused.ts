@@ -33,7 +33,11 @@ export function refusals({ broker, queue, test, well }: QueueContext): void {
     const cases: [url: string, words: RegExp, code: number][] = [
       [`amqp://guest:s3cret@127.0.0.1:${port}`, /login refused for user 'guest': wrong user or password/, 4],
       [`amqp://127.0.0.1:${port}/none`, /virtual host 'none' does not exist/, 4],
-      ["amqp://u:s3cret@127.0.0.1:1", /nothing is listening there/, 4],
+      [
+        "amqp://u:s3cret@127.0.0.1:1",
+        /nothing is listening there \(mqcat queue serve amqp:\/\/127\.0\.0\.1:1 starts a broker there\)$/m,
+        4,
+      ],
       ["amqp://u:s3cret@host:x", /is not a host and a port/, 2],
     ];
     for (const [url, words, code] of cases) {

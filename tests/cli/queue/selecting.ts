@@ -125,6 +125,21 @@ export function selecting({ peeks, queue, test, well }: QueueContext): void {
     assert.equal((await rest("peeked")).replaceAll("*", ""), "m1 m2 m3 m4 m5 m6");
   });
 
+  if (peeks) {
+    test("peek --where - reports bodies that are too large for the filter, unless it has found what it shows", async () => {
+      await well(["declare", "large bodies"]);
+      await well(["put", "large bodies"], `${"x".repeat(2 ** 20 + 1)}\nx\n`);
+      const { code, stdout, stderr } = await queue(["peek", "large bodies", "--where", 'body =~ "^x$"']);
+      assert.deepEqual([code, stdout.toString()], [5, "x\n"]);
+      assert.match(stderr, /left 1 message in 'large bodies' untested: a body is larger than 1 MiB/);
+      const tested = ["peek", "large bodies", "--where", 'size <= 1M and body =~ "^x$"'];
+      assert.equal(await well(tested), "x\n");
+      await well(["put", "large bodies"], `${"y".repeat(2 ** 20 + 1)}\n`);
+      await well(["get", "large bodies", "-n", "1", "--out", "blob"]);
+      assert.equal(await well(["peek", "large bodies", "--where", 'body =~ "^x$"', "-n", "1"]), "x\n");
+    });
+  }
+
   test("--dry-run - counts and shows the first messages, and changes nothing", async () => {
     await fill("tried");
     for (

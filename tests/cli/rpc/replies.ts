@@ -135,10 +135,13 @@ export function replies({ test, broker, mqcat, start, declare, ready, client }: 
   test("rep - a signal ends it after the replies in progress", async () => {
     const queue = await declare("signal");
     using dir = tempDir();
-    using rep = await start(["rep", queue, "--exec", `touch '${dir.file("started")}'; sleep 1; cat`]);
+    const exec = `touch '${dir.file("started")}'; until [ -e '${dir.file("go")}' ]; do sleep 0.02; done; cat`;
+    using rep = await start(["rep", queue, "-v", "--exec", exec]);
     using req = await start(["req", queue, "-D", "last"]);
     await waitFor(() => fs.existsSync(dir.file("started")), PATIENCE, "the command to run");
     rep.kill("SIGTERM");
+    await rep.waitForStderr(/SIGTERM: finishing/);
+    fs.writeFileSync(dir.file("go"), "");
     const { code, stdout, stderr } = await req.exit();
     assert.deepEqual([code, stdout.toString()], [0, "last\n"], stderr);
     assert.equal((await rep.exit()).code, 143);

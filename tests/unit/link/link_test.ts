@@ -290,6 +290,25 @@ describe("link", () => {
     ]);
   });
 
+  it("reconnect - the pauses also grow while new connections are lost at once", async () => {
+    for (const [longest, delays] of [[60_000, [8, 16, 64]], [4, [2, 4, 2]]] as const) {
+      const ups = longest > 4 ? [undefined, undefined] : [];
+      const protocol = new FakeProtocol(undefined, ...ups, TEMPORARY, TEMPORARY, undefined, TEMPORARY);
+      const { link, events } = linked(protocol, { reconnect: { first: 1, longest } });
+      await link.start();
+      const retries = () => events.flatMap((event) => event.type === "retrying" ? [event.delay] : []);
+      const lose = async (count: number) => {
+        await waitFor(() => protocol.connections.length === count && link.connection !== undefined);
+        if (longest === 4) await new Promise((resolve) => setTimeout(resolve, 10));
+        protocol.connections[count - 1]!.abort();
+      };
+      for (let i = 1; i <= ups.length + 2; i++) await lose(i);
+      await waitFor(() => retries().length === 3);
+      assert.deepEqual(retries(), delays);
+      await link.close();
+    }
+  });
+
   it("failure - a permanent error ends the link, when it closes a connection or refuses the next one", async () => {
     for (const script of [[undefined, PERMANENT], [undefined]]) {
       const protocol = new FakeProtocol(...script);

@@ -1,4 +1,4 @@
-/** The server side of the page for browsers: its files, its sessions, and the requests that it refuses. */
+/** The server side of the web page: its files, its sessions, and the requests that it refuses. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fs from "node:fs";

@@ -107,13 +107,14 @@ export class StreamConnection extends ClientConnection {
   }
 
   protected override sayGoodbye(): void {
-    const closed = this.#call(
+    const answer = this.#call(
       COMMAND.close,
       "close",
       (encoder) => encoder.uint16(OK).text("Goodbye"),
       () => {},
     );
-    closed.then(() => this.abort(), () => {});
+    // Also if the server refuses.
+    answer.catch(() => {}).then(() => this.abort());
   }
 
   protected override onBeat(wrote: boolean): void {

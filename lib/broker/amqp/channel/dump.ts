@@ -17,6 +17,7 @@ import type { Filter } from "../../../filter/filter.ts";
 import { checkTable } from "../../../amqp/types/table_check.ts";
 import { definitionsOf } from "../../core/definitions/definitions.ts";
 import { encodeMessage } from "../../core/message.ts";
+import { hasMqttRecords } from "../../core/policies/own_queues.ts";
 import { TURN_MS } from "../../core/queue/matches.ts";
 import { StoredMessage } from "../../core/stored_message.ts";
 import { UNACKED } from "../../core/queue/lane.ts";
@@ -30,7 +31,7 @@ export function* snapshotOf({ connection, host }: ChannelContext): Generator<Sho
   const { vhost, access, user } = connection;
   const queues: QueueSnapshot[] = [];
   for (const { definition: { name, id, exclusive, direct }, lanes } of vhost.queues.values()) {
-    if (exclusive || direct === true || !allows(access, name)) continue;
+    if (exclusive || direct === true || hasMqttRecords(name) || !allows(access, name)) continue;
     queues.push({ name, id, to: lanes.map(({ nextSeq }) => nextSeq) });
   }
   const names = new Set(queues.map(({ name }) => name).filter((name) => !name.startsWith(PROGRESS)));

@@ -1,4 +1,5 @@
 /** Exports RabbitMQ's definitions (https://www.rabbitmq.com/definitions.html). */
+import { hasMqttRecords } from "../policies/own_queues.ts";
 import { policyToJson } from "../policies/policy.ts";
 import type { VirtualHost } from "../topology/vhost.ts";
 import type { UserStore } from "../users/user_store.ts";
@@ -50,7 +51,8 @@ export function exportDefinitions(
  */
 export function definitionsOf(vhosts: readonly VirtualHost[], named = false) {
   const of = (name: string): { vhost?: string } => named ? { vhost: name } : {};
-  const queues = vhosts.flatMap(({ queues }) => [...queues.values()].map(({ definition }) => definition));
+  const queues = vhosts.flatMap(({ queues }) => [...queues.values()].map(({ definition }) => definition))
+    .filter(({ name, exclusive, direct }) => !exclusive && direct !== true && !hasMqttRecords(name));
   const exchanges = vhosts.flatMap(({ exchanges }) =>
     [...exchanges.values()].map(({ definition }) => definition)
   );
@@ -58,7 +60,7 @@ export function definitionsOf(vhosts: readonly VirtualHost[], named = false) {
   return {
     parameters: vhosts.flatMap(parametersOf),
     policies: vhosts.flatMap(({ policies }) => [...policies.list(false)].map(policyToJson)),
-    queues: queues.filter(({ exclusive, direct }) => !exclusive && direct !== true).map((queue) => ({
+    queues: queues.map((queue) => ({
       name: queue.name,
       ...of(queue.vhost),
       durable: queue.durable,

@@ -1,5 +1,5 @@
-import { PROGRESS } from "../../../amqp/dump.ts";
 import { compileStoredPattern, filterByPattern, type Pattern } from "../../../regex/pattern.ts";
+import { hasOwnRecords } from "./own_queues.ts";
 import {
   appliesTo,
   compilePolicyPattern,
@@ -48,8 +48,7 @@ export class PolicySet {
 
   /** Returns the policies for a queue or an exchange; undefined if there are none. */
   find(kind: "exchange" | "classic" | "quorum", name: string): AppliedPolicies | undefined {
-    // They could lose the progress of a restore.
-    if (name.startsWith(PROGRESS)) return undefined;
+    if (kind !== "exchange" && hasOwnRecords(name)) return undefined;
     const policy = best(this.#policies, kind, name);
     const operatorPolicy = best(this.#operatorPolicies, kind, name);
     if (policy === undefined && operatorPolicy === undefined) return undefined;

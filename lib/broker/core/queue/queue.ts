@@ -529,7 +529,7 @@ export class Queue implements WakeableQueue {
 
   #onUnused(): void {
     this.#unusedTimer = undefined;
-    if (this.consumers.size > 0 || this.deleted) return;
+    if (this.consumers.size > 0 || this.receiver !== undefined || this.deleted) return;
     const left = this.#usedAt + this.settings.expires - this.#cycle.clock.now();
     if (left <= 0) {
       this.#cycle.begin();

@@ -13,7 +13,7 @@ export const HEALTH: Handlers = {
   "GET /api/health/checks/virtual-hosts": () => ({ status: "ok" }),
   "GET /api/health/checks/node-is-quorum-critical": () => ({ status: "ok" }),
   "GET /api/health/checks/node-is-mirror-sync-critical": () => ({ status: "ok" }),
-  "GET /api/health/checks/certificate-expiration/:within/:unit": () => ({ status: "ok" }),
+  "GET /api/health/checks/certificate-expiration/:within/:unit": certificateExpiration,
   "GET /api/health/checks/port-listener/:port": portListener,
   "GET /api/health/checks/protocol-listener/:protocol": protocolListener,
   "GET /api/healthchecks/node": alarms,
@@ -27,7 +27,16 @@ function alarms({ core: { blocked } }: ApiRequest): Json | Reply {
   return blocked === undefined ? { status: "ok" } : failed(blocked);
 }
 
+function certificateExpiration(request: ApiRequest): Json {
+  if (!/^-?\d+$/.test(request.param("within"))) throw badRequest("Invalid expiration value.");
+  if (!/^(day|week|month|year)s$/.test(request.param("unit"))) {
+    throw badRequest("Time unit not recognised. Supported units: days, weeks, months, years.");
+  }
+  return { status: "ok" };
+}
+
 function portListener(request: ApiRequest): Json | Reply {
+  if (!/^-?\d+$/.test(request.param("port"))) throw badRequest("Invalid port");
   const port = Number(request.param("port"));
   if (listenersOf(request.broker).some((one) => one["port"] === port)) return { status: "ok", port };
   return failed("No active listener");

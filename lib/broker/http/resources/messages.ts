@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import type { BasicProperties } from "../../../amqp/properties.ts";
+import { PropertyScan } from "../../../amqp/property_scan.ts";
 import { JsonObject } from "../../core/definitions/json_object.ts";
 import { type Json, tableFromJson, tableToJson } from "../../core/definitions/table.ts";
 import { addressOf, encodeMessage, propertiesOf } from "../../core/message.ts";
@@ -141,20 +142,23 @@ function publish(request: ApiRequest): Json {
   if (encoding !== "string" && encoding !== "base64") {
     throw badRequest(`payload_encoding must be 'string' or 'base64': received '${encoding}'`);
   }
-  const body = Buffer.from(object.text("payload"), encoding === "base64" ? "base64" : "utf8");
-  const properties = propertiesFromJson(new JsonObject("properties", object.object("properties")));
-  const { userId } = properties;
-  if (userId !== undefined && userId !== request.user.name) {
-    throw badRequest(`user_id property set to '${userId}' but authenticated user was '${request.user.name}'`);
+  const payload = object.text("payload");
+  // The decoder would leave out what is not base64.
+  if (encoding === "base64" && !isBase64(payload)) {
+    throw badRequest(`payload must be base64: received '${payload.slice(0, 80)}'`);
   }
+  const body = Buffer.from(payload, encoding === "base64" ? "base64" : "utf8");
+  const properties = propertiesFromJson(new JsonObject("properties", object.object("properties")));
+  const message = encodeMessage({ exchange, routingKey }, properties, body);
+  const scan = new PropertyScan();
+  scan.read(message.head, message.propertiesStart, message.propertiesEnd);
+  const { core } = request;
   const access = request.access();
   access.check("write", "exchange", exchange);
-  vhost.exchangeToPublish(exchange);
+  core.intake.check(vhost, request.user.name, exchange, scan);
   access.checkTopic("write", vhost.exchanges, exchange, routingKey);
-  const { core } = request;
   if (core.blocked !== undefined) throw badRequest(`the broker accepts no messages: ${core.blocked}`);
   const answer = request.change(() => {
-    const message = encodeMessage({ exchange, routingKey }, properties, body);
     const { routed, taken, copies } = core.intake.publishInternally(vhost, exchange, routingKey, message);
     const { stats } = vhost;
     stats.published++;
@@ -173,6 +177,11 @@ function publish(request: ApiRequest): Json {
   const { full } = core.journal;
   if (full !== undefined) throw badRequest(`the message is not on disk yet: ${full.message}`);
   return answer;
+}
+
+function isBase64(text: string): boolean {
+  const compact = text.replace(/\s/g, "");
+  return compact.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(compact);
 }
 
 function queueOf(request: ApiRequest): Queue {

@@ -1,4 +1,5 @@
 import { type Json, tableFromJson } from "../../core/definitions/table.ts";
+import { badRequest } from "../errors.ts";
 import { HTTP_QUEUE_OWNER } from "../queue_owner.ts";
 import { queueColumn } from "../columns.ts";
 import { columnsOf, listObjects, listOf } from "../list.ts";
@@ -47,6 +48,8 @@ function show(request: ApiRequest): Json {
 function declare(request: ApiRequest): Reply {
   const name = request.param("name");
   const vhost = request.vhost();
+  const { length } = new TextEncoder().encode(name);
+  if (length > 255) throw badRequest(`queue should be less than 255 bytes, actually was ${length}`);
   const object = request.jsonObject();
   const access = request.access();
   const args = tableFromJson(object.object("arguments"));

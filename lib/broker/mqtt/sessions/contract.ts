@@ -1,4 +1,5 @@
 /** The interfaces between the parts of the MQTT server. */
+import type { AmqpError } from "../../../amqp/amqp_error.ts";
 import type { TracedClient } from "../../core/firehose.ts";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import type { FrameBuffer } from "../../../bytes/frame_buffer.ts";
@@ -68,4 +69,6 @@ export interface SessionConnection extends TracedClient {
   acknowledge(type: AckType, packetId: number, reasonCode: number, position: number): void;
   /** Ends the connection, because another one has the same client identifier [MQTT-3.1.4-3]. */
   takeOver(): void;
+  /** Ends the connection with a reason. */
+  fail(error: AmqpError): void;
 }

@@ -92,6 +92,16 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
     return this.#queues[1];
   }
 
+  /** Whether a queue of it was deleted, by an administrator or a policy: it does not get all messages any more. */
+  get isIncomplete(): boolean {
+    return this.#queues.some((queue) => queue?.deleted) || this.shared.isIncomplete;
+  }
+
+  /** Whether it has a queue for messages. */
+  get hasQueues(): boolean {
+    return this.#queues.some((queue) => queue !== undefined);
+  }
+
   /** The number of messages that wait for the client. */
   get waiting(): number {
     return this.#queues[1]?.ready ?? 0;
@@ -102,7 +112,14 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
     const meta = this.#state!.restore(this.inbound, this.#released);
     if (meta === undefined) return false;
     this.expiry = meta.expiry ?? Infinity;
-    for (const one of meta.shared) this.shared.join(one);
+    for (const one of meta.shared) {
+      try {
+        this.shared.join(one);
+      } catch (error) {
+        // Its queue was deleted, and a limit does not allow another one.
+        this.space.core.onFailure(error as Error);
+      }
+    }
     return true;
   }
 

@@ -1,4 +1,5 @@
 import { HEADER } from "../../../crossing/mqtt/headers.ts";
+import { parseShared } from "../../../mqtt/topic.ts";
 import type { BrokerCore } from "../../core/broker_core.ts";
 import { encodeMessage, propertiesOf } from "../../core/message.ts";
 import { GONE } from "../../core/queue/lane.ts";
@@ -76,13 +77,16 @@ export class SessionState {
       const { messageId, headers } = propertiesOf(message);
       const body = message.body.subarray(message.bodyStart, message.bodyEnd);
       const packetId = headers?.[HEADER.packetId];
-      if (messageId === RELEASE) released.set(body[0]! << 8 | body[1]!, seq);
+      if (messageId === RELEASE && body.length === 2) released.set(body[0]! << 8 | body[1]!, seq);
       else if (typeof packetId === "number") inbound.set(packetId, seq);
       else if (messageId === META) {
+        const text = new TextDecoder().decode(body);
+        const read = metaOf(text);
+        if (read === undefined) continue;
         if (this.#meta >= 0) discard(queue, this.#meta);
         this.#meta = seq;
-        this.#text = new TextDecoder().decode(body);
-        meta = JSON.parse(this.#text) as SessionMeta;
+        this.#text = text;
+        meta = read;
       }
     }
     return meta;
@@ -94,5 +98,16 @@ export class SessionState {
     const address = { exchange: "", routingKey: this.queue.name };
     const message = encodeMessage(address, { messageId: kind, deliveryMode: PERSISTENT }, body);
     return this.#core.intake.put(this.queue, message, queue === undefined ? undefined : { queue, seq });
+  }
+}
+
+/** Reads stored options; undefined for a message that a client has put into the queue. */
+function metaOf(text: string): SessionMeta | undefined {
+  try {
+    const { expiry, shared } = JSON.parse(text) as SessionMeta;
+    const isValid = (expiry === null || expiry >= 0) && shared.every(({ filter }) => parseShared(filter));
+    return isValid ? { expiry, shared } : undefined;
+  } catch {
+    return undefined;
   }
 }

@@ -92,6 +92,11 @@ export class SharedSubscriptions {
     for (const { subscription } of this.#members.values()) yield subscription;
   }
 
+  /** Whether the queue of one of them was deleted. */
+  get isIncomplete(): boolean {
+    return [...this.#members.values()].some(({ queue }) => queue.deleted);
+  }
+
   get(filter: string): Subscription | undefined {
     return this.#members.get(filter)?.subscription;
   }
@@ -100,10 +105,12 @@ export class SharedSubscriptions {
   join(subscription: Subscription): void {
     const { filter } = subscription;
     const known = this.#members.get(filter);
-    if (known !== undefined) {
+    if (known !== undefined && !known.queue.deleted) {
       known.subscription = subscription;
       return;
     }
+    // An administrator has deleted the queue.
+    if (known !== undefined) this.#leave(known);
     const { group, filter: own } = parseShared(filter)!;
     const queue = this.#session.space.shareQueue(sharedQueue(group, own), own);
     const member = new Membership(this.#session, queue, subscription);

@@ -1,3 +1,4 @@
+import { amqpError } from "../../../amqp/amqp_error.ts";
 import type { FieldTable } from "../../../amqp/types/field_value.ts";
 import { FrameBuffer } from "../../../bytes/frame_buffer.ts";
 import { PublishFields } from "../../../mqtt/fields.ts";
@@ -206,6 +207,15 @@ export class MqttSpace implements SessionSpace, WillSpace {
     for (const session of this.sessions.values()) session.reportDropped();
   }
 
+  /** Ends the sessions that are incomplete; those with a client at its next login, before which it is disconnected. */
+  endIncomplete(): void {
+    for (const session of this.sessions.values()) {
+      if (!session.isIncomplete) continue;
+      if (session.connection === undefined) session.end();
+      else session.connection.fail(amqpError(320, "a queue of the session was deleted"));
+    }
+  }
+
   /** Stops all timers. */
   stop(): void {
     for (const session of this.sessions.values()) session.stop();
@@ -245,10 +255,15 @@ export class MqttSpace implements SessionSpace, WillSpace {
         }
       }
       if (session.restore()) session.expireLater();
+      // A queue of a client may have such a name.
+      else if (!session.hasQueues && vhost.queues.get(name)!.ready > 0) this.forget(session);
       else session.end();
     }
     for (const queue of [...vhost.queues.values()]) {
-      if (queue.name.startsWith("mqtt-shared-") && !this.#shared.has(queue)) core.deleteQueue(queue);
+      const { name, definition } = queue;
+      if (!name.startsWith("mqtt-shared-") || this.#shared.has(queue)) continue;
+      // A queue of a client may have such a name; those of MQTT have these arguments.
+      if (Object.keys(definition.arguments).join() === "x-queue-type,x-max-length") core.deleteQueue(queue);
     }
   }
 }

@@ -1,7 +1,7 @@
 import { FrameBuffer } from "../../../bytes/frame_buffer.ts";
 import { copyOf } from "../../../mqtt/integers.ts";
 import { PacketEncoder } from "../../../mqtt/packet_encoder.ts";
-import { decodeConnect, type Will } from "../../../mqtt/packets.ts";
+import { type Connect, decodeConnect, type Will } from "../../../mqtt/packets.ts";
 import { MAX_TIMER } from "../../../transport/waiting.ts";
 import type { Timer } from "../../core/clock.ts";
 import type { BrokerCore } from "../../core/broker_core.ts";
@@ -140,14 +140,15 @@ export class Wills {
       const packet = message === undefined
         ? undefined
         : copyOf(message.body, message.bodyStart, message.bodyEnd);
-      if (packet === undefined || propertiesOf(message!).deliveryMode !== 2) {
+      const connect = packet === undefined || propertiesOf(message!).deliveryMode !== 2
+        ? undefined
+        : readWill(packet);
+      if (connect?.will === undefined) {
         queue.settle(0, seq);
         continue;
       }
-      let start = 1;
-      while (packet[start++]! >= 0x80);
-      const { clientId, will, userName } = decodeConnect(packet, start, packet.length);
-      found.push({ clientId, user: userName ?? "", will: will!, seq });
+      const { clientId, will, userName } = connect;
+      found.push({ clientId, user: userName ?? "", will, seq });
     }
     // The sessions are restored first.
     queueMicrotask(() => {
@@ -158,5 +159,16 @@ export class Wills {
         this.#space.core.cycle.end();
       }
     });
+  }
+}
+
+/** Reads a stored will; undefined for a message that a client has put into the queue. */
+function readWill(packet: Uint8Array): Connect | undefined {
+  let start = 1;
+  while (packet[start++]! >= 0x80);
+  try {
+    return decodeConnect(packet, start, packet.length);
+  } catch {
+    return undefined;
   }
 }

@@ -53,6 +53,42 @@ async function client(): Promise<AmqpConnection & AsyncDisposable> {
   return Object.assign(connection, { [Symbol.asyncDispose]: () => connection.close() });
 }
 
+describe("http, requests that RabbitMQ refuses", () => {
+  it("messages - a payload that is not base64, or an unknown delivery mode, is refused", async () => {
+    const route = "POST /api/exchanges/%2F/amq.fanout/publish";
+    const message = { routing_key: "", properties: {}, payload_encoding: "base64" };
+    for (const payload of ["!!!", "aGk", "a", "====", "-_8=", "aGk=aGk="]) {
+      const { status, reason } = await refusal(route, { ...message, payload });
+      assert.deepEqual([status, reason], [400, `payload must be base64: received '${payload}'`]);
+    }
+    for (const payload of ["", "aGk=", "aGk=\n", "aG\nk=", "A".repeat(4_000_000)]) {
+      assert.equal(await statusOf(route, { ...message, payload }), 200);
+    }
+    for (const mode of [0, 3]) {
+      const properties = { delivery_mode: mode };
+      const { status, reason } = await refusal(route, { ...message, payload: "", properties });
+      assert.deepEqual([status, reason], [400, `invalid message: {delivery_mode_unknown,${mode}}`]);
+    }
+  });
+
+  it("queues - a name of more than 255 bytes is refused", async () => {
+    assert.equal(await statusOf(`PUT /api/queues/%2F/${"é".repeat(127)}a`, {}), 201);
+    const { status, reason } = await refusal(`PUT /api/queues/%2F/${"é".repeat(128)}`, {});
+    assert.deepEqual([status, reason], [400, "queue should be less than 255 bytes, actually was 256"]);
+  });
+
+  it("health checks - malformed parameters are refused", async () => {
+    const checks = "GET /api/health/checks";
+    assert.equal((await refusal(`${checks}/port-listener/abc`))["reason"], "Invalid port");
+    assert.equal(
+      (await refusal(`${checks}/certificate-expiration/x/days`))["reason"],
+      "Invalid expiration value.",
+    );
+    assert.equal((await refusal(`${checks}/certificate-expiration/1/fortnights`))["status"], 400);
+    assert.equal(await statusOf(`${checks}/certificate-expiration/1/weeks`), 200);
+  });
+});
+
 describe("http, bindings", () => {
   it("bindings - the Location of a new binding leads to it, and its last part is the properties key", async () => {
     await statusOf("PUT /api/queues/%2F/q%20%2F1", {});

@@ -48,6 +48,12 @@ describe("pages of help", () => {
     });
   }
 
+  it("proxy - the table in the examples keeps its lines", async () => {
+    const entry = COMMANDS.find(({ name }) => name === "proxy")!;
+    const page = commandPage(entry, (await entry.load()).default, plain(80), true);
+    assert.match(page, /^ {2}--pattern .*\n {2}pubsub .*\n {2}pushpull .*\n/m);
+  });
+
   it("push - the short page fits two screens of 40 lines", async () => {
     const entry = COMMANDS.find(({ name }) => name === "push")!;
     const lines = commandPage(entry, (await entry.load()).default, plain(80), false).split("\n");

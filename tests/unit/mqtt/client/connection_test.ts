@@ -13,6 +13,7 @@ import {
   type ProtocolVersion,
   PUBACK,
   PUBLISH,
+  PUBREL,
   SUBACK,
   UNSUBACK,
 } from "../../../../lib/mqtt/packet_type.ts";
@@ -290,6 +291,11 @@ describe("MQTT client, connection", () => {
     scripted.connection.begin();
     scripted.say(goodbye);
     assert.match((await deadline(scripted.connection.closed, 5000))!.message, /maintenance/);
+    const more = new Scripted();
+    more.connection.begin();
+    more.stream.feed(Uint8Array.of(0xe0, 1, 0x8b, 0xff, 0));
+    // It is temporary; the malformed packet that follows would be a permanent error.
+    assert.ok(await deadline(more.connection.closed, 5000) instanceof UnreachableError);
     const older = new Scripted({ version: 4 });
     older.connection.begin();
     older.stream.feed(Uint8Array.of(0xe0, 0));
@@ -326,6 +332,21 @@ describe("MQTT client, connection", () => {
       await connection.close();
     });
   }
+
+  it("close - nothing follows the end of our half", async () => {
+    const scripted = new Scripted();
+    const { connection, stream } = scripted;
+    connection.events = { onAck: () => connection.encoder.ack(PUBREL, 1) };
+    connection.begin();
+    const closing = connection.close();
+    await scripted.settle();
+    assert.equal(stream.ended, true);
+    stream.feed(Uint8Array.of(0x50, 2, 0, 1));
+    await scripted.settle();
+    assert.deepEqual(scripted.sent.map(({ type }) => type), [DISCONNECT]);
+    stream.feedEnd();
+    await deadline(closing, 5000);
+  });
 
   it("close - ends after its time limit", async () => {
     const { connection } = new Scripted();

@@ -131,6 +131,30 @@ describe("STOMP client, connection", () => {
     }
   });
 
+  it("ERROR - ends the connection at once, also while output waits for the system", async () => {
+    const { connection, stream } = new Scripted();
+    stream.write = () => {};
+    connection.encoder.heartbeat();
+    connection.flush();
+    connection.encoder.heartbeat();
+    stream.feed("ERROR\nmessage:refused\n\n\0");
+    stream.feedEnd();
+    assert.ok(await deadline(connection.closed, 5000) instanceof StompError);
+    assert.equal(connection.endedByServer, false);
+  });
+
+  it("errors of our own - are not an end by the server, which may close meanwhile", async () => {
+    const { connection, stream } = new Scripted();
+    stream.write = () => {};
+    connection.encoder.heartbeat();
+    connection.flush();
+    stream.feed("CONNECTED\n\n\0");
+    assert.equal(stream.over, false);
+    stream.feedEnd();
+    assert.ok(await deadline(connection.closed, 5000) instanceof ProtocolError);
+    assert.equal(connection.endedByServer, false);
+  });
+
   it("other frames, and callbacks that fail - end the connection", async () => {
     const long = new Scripted();
     long.say(`${"A".repeat(21)}\n\n`);

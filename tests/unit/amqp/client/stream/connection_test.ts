@@ -47,6 +47,15 @@ describe("stream protocol: connection", () => {
     await assert.rejects(connection.call(COMMAND.open, "x"), reason);
   });
 
+  it("close - a server that refuses it is left, too", async () => {
+    const { server, connection } = await loggedIn();
+    const closing = connection.close(60_000);
+    await server.until(6);
+    server.answer(COMMAND.close, 5, 2);
+    await deadline(closing, 5000, "the end");
+    assert.equal(await connection.closed, undefined);
+  });
+
   it("close - ends with the answer, with the end of the stream, or after its time limit, and is no error", async () => {
     for (const how of ["answer", "end", "nothing"]) {
       const { server, stream, connection } = await loggedIn();
