@@ -1,7 +1,7 @@
 import { brokerSystemOf } from "../../lib/patterns/address.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 import examples from "../cheats/proxy.md" with { type: "text" };
-import { command, flag, group, list, option, readiness } from "../app/command.ts";
+import { command, flag, group, list, option, readiness, type Values } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import { oneOf, separator, text, word } from "../app/values.ts";
 import { MIXED, topicRule } from "../bridge/patterns.ts";
@@ -102,6 +102,7 @@ export default command({
     if (values.from.length === 0 || values.to.length === 0) {
       throw new UsageError("a proxy has two sides: name one with --from, and one with --to");
     }
+    if (tap !== "-") refuseOutput(values);
     const sides = { ...values, bind: [], connect: [] };
     const tapPlan = tap === undefined || tap === "-"
       ? undefined
@@ -138,6 +139,14 @@ export default command({
     return await proxy(session, device, plans, topic.map(utf8), values);
   },
 });
+
+/** @throws {UsageError} an option sets the form of printed messages, and none are printed */
+function refuseOutput(values: Values<typeof output & typeof receiving>): void {
+  const flags = { null: "-0", out: "--out", json: "-J", format: "-f", timestamps: "--timestamps" } as const;
+  for (const name of ["null", "out", "json", "format", "timestamps"] as const) {
+    if (values[name] !== undefined) throw new UsageError(`${flags[name]} has an effect with --tap - only`);
+  }
+}
 
 /** Whether an address is that of a broker. */
 function isBroker(address: string): boolean {

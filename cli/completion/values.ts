@@ -39,7 +39,7 @@ const SOURCES: Readonly<Record<string, Source>> = {
 };
 
 /** The schemes of endpoints. */
-const ZEROMQ = ["tcp://", "ipc:///", "ws://", "wss://", "inproc://"];
+const ZEROMQ = ["tcp://", "ipc:///", "ws://", "wss://"];
 const BROKERS = [
   "amqp:",
   "mqtt:",

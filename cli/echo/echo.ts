@@ -11,6 +11,7 @@ import type { Session } from "../app/session.ts";
 import { endpoint } from "../app/values.ts";
 import { Input, type Source } from "../io/input.ts";
 import { LARGE, Output, outputFailure } from "../io/output.ts";
+import { withinProcess } from "../options/endpoints.ts";
 import type { TlsValues } from "../options/tls.ts";
 
 /** Default endpoint of both echo commands. */
@@ -25,11 +26,7 @@ const GRACE_MS = 100;
  */
 export function echoEndpoint(operand: string | undefined, security: TlsValues): Endpoint {
   const where = endpoint(operand ?? DEFAULT);
-  if (where.scheme === "inproc") {
-    throw new UsageError(
-      `${operand}: inproc connects within one process, so no other program can be at its other end (try ${DEFAULT})`,
-    );
-  }
+  if (where.scheme === "inproc") throw new UsageError(withinProcess(where, DEFAULT));
   if (!carries(where, "bytes") && !carries(where, "datagrams")) {
     throw new UsageError(
       `${operand}: a WebSocket carries ZeroMQ's messages here, not plain bytes (try ${DEFAULT})`,

@@ -1,4 +1,4 @@
-import type { Endpoint } from "../../lib/transport/endpoint.ts";
+import { type Endpoint, formatEndpoint } from "../../lib/transport/endpoint.ts";
 import { carries, schemesFor } from "../../lib/transport/schemes/table.ts";
 import { UsageError } from "../app/errors.ts";
 import { endpoint } from "../app/values.ts";
@@ -48,16 +48,25 @@ export function planEndpoints(
       "certificates are for wss://, and no such endpoint is given (CURVE is for any: mqcat keygen)",
     );
   }
+  // Both sides of a benchmark can be in one process.
+  const isAlone = command !== "bench";
   for (const endpoint of [...bind, ...connect]) {
+    if (isAlone && endpoint.scheme === "inproc") throw new UsageError(withinProcess(endpoint, ":5555"));
     const isDatagram = carries(endpoint, "datagrams");
     if (carries(endpoint, "frames") || isDatagram && byDatagrams !== undefined) continue;
     const others = isDatagram ? "radio, dish, echo-server" : "echo-server";
-    const usable = schemesFor("frames").join(", ");
+    const usable = schemesFor("frames").filter((scheme) => !isAlone || scheme !== "inproc").join(", ");
     throw new UsageError(
       `${command} takes ${usable}, not ${endpoint.scheme}:// (${others} and echo-client do)`,
     );
   }
   return { bind, connect };
+}
+
+/** The mistake in an endpoint that no other program can use. @param remedy an endpoint that one can use */
+export function withinProcess(endpoint: Endpoint, remedy: string): string {
+  const name = formatEndpoint(endpoint);
+  return `${name}: inproc connects within one process, so no other program can be at its other end (try ${remedy})`;
 }
 
 function isWss({ scheme }: Endpoint): boolean {

@@ -99,15 +99,30 @@ const MISTAKES: [string[], RegExp][] = [
   [["pull", "ipc://"], /endpoint 'ipc:\/\/': the path is missing \(try ipc:\/\/\/tmp\/feed\)$/m],
   [["pull", `ipc:///${"x".repeat(107)}`], /the path has 108 bytes and a Unix socket takes 107/m],
   [["pull", "tcp://no-such.invalid:0"], /there is neither an interface nor a host 'no-such\.invalid'$/m],
+  [["pull", "inproc://x"], /inproc:\/\/x: inproc connects within one process, .* \(try :5555\)$/m],
+  [
+    ["proxy", "--pattern", "pubsub", "--from", ":1", "--to", "inproc://x"],
+    /inproc connects within one process/,
+  ],
+  [
+    ["proxy", "--pattern", "pubsub", "--from", ":1", "--to", ":0", "-J"],
+    /-J has an effect with --tap - only$/m,
+  ],
+  [
+    ["proxy", "--pattern", "pubsub", "--from", ":1", "--to", ":0", "--tap", ":0", "-f", "%s"],
+    /-f has an effect with --tap - only$/m,
+  ],
+  [["pull", "tcp://256.1.1.1:0"], /cannot bind tcp:\/\/256\.1\.1\.1:0: /],
+  [["dish", "udp://no-such.invalid:0", "-g", "a"], /the host name 'no-such\.invalid' does not resolve$/m],
   [["pull", "-b", "nowhere"], /--bind 'nowhere': .*neither a transport nor a port/m],
   [["pull", "@"], /endpoint '': it is empty/m],
   [
     ["pull", "udp://127.0.0.1:0"],
-    /pull takes tcp, ipc, inproc, ws, wss, not udp:\/\/ \(radio, dish, echo-server and echo-client do\)$/m,
+    /pull takes tcp, ipc, ws, wss, not udp:\/\/ \(radio, dish, echo-server and echo-client do\)$/m,
   ],
   [
     ["pull", "tls://127.0.0.1:0"],
-    /pull takes tcp, ipc, inproc, ws, wss, not tls:\/\/ \(echo-server and echo-client do\)$/m,
+    /pull takes tcp, ipc, ws, wss, not tls:\/\/ \(echo-server and echo-client do\)$/m,
   ],
 ];
 

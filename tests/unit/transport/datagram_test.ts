@@ -101,6 +101,10 @@ describe("datagram", () => {
       bind(`udp://nosuchnic;${GROUP}:0`),
       /^EndpointError: Cannot bind udp:.*there is no interface 'nosuchnic' with an IPv4 address/,
     );
+    await assert.rejects(
+      bind("udp://no-such-host.invalid:0"),
+      /^EndpointError: Cannot bind .*does not resolve/,
+    );
     await assert.rejects(aim(`udp://lo;127.0.0.1:${port}`), /'127.0.0.1' is not a multicast group/);
     await assert.rejects(aim("udp://127.0.0.1:0"), /port 0 can be bound, not connected to/);
     await assert.rejects(aim("udp://no-such-host.invalid:1"), /'no-such-host.invalid' does not resolve/);
