@@ -1,6 +1,7 @@
 import type { FrameBuffer } from "../bytes/frame_buffer.ts";
 import { ClosedError, messageOf, ProtocolError, UnreachableError } from "../errors.ts";
 import type { ByteStream, StreamSink } from "../transport/stream.ts";
+import { MAX_TIMER } from "../transport/waiting.ts";
 import type { Connection } from "./protocol.ts";
 
 /** The size of unwritten output at which publishing should pause, in bytes. */
@@ -219,7 +220,7 @@ export abstract class ClientConnection implements Connection, StreamSink {
   }
 
   #twicePer(interval: number, work: () => void): void {
-    if (interval > 0) this.#timers.push(setInterval(work, interval / 2));
+    if (interval > 0) this.#timers.push(setInterval(work, Math.min(interval / 2, MAX_TIMER)));
   }
 
   #beat(): void {

@@ -123,18 +123,22 @@ describe("stream protocol: connection", () => {
     }
   });
 
-  it("heartbeats - none for an interval of 0", async () => {
-    const { server, connection } = connect();
-    const login = connection.logIn(BROKERS[0]!);
-    login.catch(() => {});
-    for (const key of [COMMAND.peerProperties, COMMAND.saslHandshake]) {
-      const sent = await server.until(key - COMMAND.peerProperties + 1);
-      server.answer(key, sent.length, 1, (encoder) => encoder.uint32(0));
+  it("heartbeats - none for an interval of 0; one that is too long for a timer does not end the connection at once", async () => {
+    for (const [interval, expected] of [[0, []], [2 ** 32 - 1, [2 ** 31 - 1]]] as const) {
+      const { server, connection } = connect();
+      const login = connection.logIn(BROKERS[0]!);
+      login.catch(() => {});
+      for (const key of [COMMAND.peerProperties, COMMAND.saslHandshake]) {
+        const sent = await server.until(key - COMMAND.peerProperties + 1);
+        server.answer(key, sent.length, 1, (encoder) => encoder.uint32(0));
+      }
+      await server.until(3);
+      const { delays } = captureIntervals(() =>
+        server.say(COMMAND.tune, (e) => e.uint32(0).uint32(interval))
+      );
+      assert.deepEqual(delays, expected);
+      connection.abort();
     }
-    await server.until(3);
-    const { ticks } = captureIntervals(() => server.say(COMMAND.tune, (e) => e.uint32(0).uint32(0)));
-    assert.deepEqual(ticks, []);
-    connection.abort();
   });
 
   it("heartbeats - are sent when nothing else was, and a silent server is given up after two intervals", async () => {
