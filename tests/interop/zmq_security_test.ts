@@ -153,8 +153,10 @@ describe("libzmq security", () => {
           await meet(pub, sub, transport);
           await waitFor(() => pub.peers === 1);
           if (theirSub === "XSUB") await sub.send("0161");
-          if (pub instanceof XPub) assert.deepEqual(texts(await deadline(pub.receive())), ["\x01a"]);
-          else await log.until("subscription");
+          // A bound socket of libzmq sends its subscriptions within a later call only.
+          if (pub instanceof XPub) {
+            assert.deepEqual(texts(await sub.pokeUntil(deadline(pub.receive()))), ["\x01a"]);
+          } else await sub.pokeUntil(log.until("subscription"));
           await pub.send(["b", "not this"]);
           await pub.send(["a", bytesOf(2 ** 20)]);
           assert.deepEqual(await sub.recv(), [hex("a"), ...asPrinted([bytesOf(2 ** 20)])!]);
