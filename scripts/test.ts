@@ -54,6 +54,8 @@ async function main(): Promise<void> {
   const bun = findBun();
   const binary = compileWithBun();
   const reports = fs.mkdtempSync(path.join(os.tmpdir(), "mqcat-test-"));
+  // A test runs the program as another user, who must reach a folder in it.
+  fs.chmodSync(reports, 0o711);
   const pool = makePool(reports);
   const env = {
     MQCAT_RABBITMQ_POOL: pool.folder,

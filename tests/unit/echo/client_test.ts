@@ -79,10 +79,10 @@ describe("echo client", () => {
 
   it("timeout - does not run while no echo is due", async () => {
     await using served = await serve(":0");
-    const talker = await Talker.open(served.endpoint, { timeout: 30 });
+    const talker = await Talker.open(served.endpoint, { timeout: 500 });
     await talker.send("x");
     await waitFor(() => talker.client.received === 1);
-    await assert.rejects(deadline(talker.client.closed, 150, "nothing"), /Waited/);
+    await assert.rejects(deadline(talker.client.closed, 1000, "nothing"), /Waited/);
     talker.client.end();
     assert.equal(await talker.closed(), undefined);
   });
