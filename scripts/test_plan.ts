@@ -4,11 +4,14 @@ import path from "node:path";
 import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { importsOf } from "../tests/support/source_scan.ts";
+import { turnOf } from "../tests/support/turn.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
+/** The runtimes that the command line is repeated on: each commit takes one, or all of them with `MQCAT_RUNTIMES=all`. */
+const RUNTIMES = ["deno", "bun", "node"];
 /**
- * The tests of the command line that `all` repeats on Deno, on Bun from the source, and on Node: streams, terminals, signals, files,
+ * The tests of the command line that `all` repeats on Deno, on Bun from the source, or on Node: streams, terminals, signals, files,
  * child processes, sockets and TLS, which each runtime has its own code for. Words, formats and filters are the same on each
  * runtime; the clients of brokers are tested with the library, on Deno and on Bun.
  */
@@ -118,7 +121,8 @@ export function plan({ onlyBun, hasRepeats, chosen }: Wanted, bun: string, scrat
   onDeno("interop on Deno", peers);
   onDeno("library on Deno", library);
   if (!repeats) return runs;
-  for (const target of ["deno", "bun", "node"]) {
+  const isPart = chosen === undefined && process.env["MQCAT_RUNTIMES"] !== "all";
+  for (const target of isPart ? turnOf(RUNTIMES, RUNTIMES.length) : RUNTIMES) {
     onDeno(`command line, ${target}`, pick(programs, ON_EACH_RUNTIME, true), target);
   }
   // Only on Deno can a process be started at the limit of processes.

@@ -3,13 +3,13 @@
  * is missing; no exit 0 with messages left; the words are true; an end within `-w`. The table is in `cluster/`.
  */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { after, describe } from "node:test";
 import { requirePeer, waitFor } from "../support/helpers.ts";
 import { run, start, summaryOf } from "../support/mqcat.ts";
 import { isInstalled } from "../support/rabbitmq.ts";
 import { type NodeName, RabbitMqCluster } from "../support/rabbitmq_cluster.ts";
+import { turnOf } from "../support/turn.ts";
 import { Auditor } from "./cluster/auditor.ts";
 import { type Fault, FAULTS } from "./cluster/faults.ts";
 import { hosts } from "./cluster/hosts.ts";
@@ -17,21 +17,13 @@ import { inject } from "./cluster/round.ts";
 
 /** The time limit of one test, in milliseconds. Nodes start slowly on a loaded machine. */
 const LIMIT_MS = 300_000;
-/** The number of turns in which all faults are tried. */
-const TURNS = 4;
 const { MQCAT_FAULTS } = process.env;
-/** The faults to try: those that MQCAT_FAULTS names or `all`, else the ones whose turn it is. */
+/** The faults to try: those that MQCAT_FAULTS names or `all`. All take six minutes, so each commit tries one of them otherwise. */
 const WANTED = MQCAT_FAULTS === undefined
-  ? FAULTS.filter((_, i) => i % TURNS === turn())
+  ? turnOf(FAULTS, FAULTS.length)
   : MQCAT_FAULTS === "all"
   ? FAULTS
   : MQCAT_FAULTS.split(",").map(faultOf);
-
-/** All faults take six minutes, so each commit tries a few of them, and the commits of main after each other try all. */
-function turn(): number {
-  const git = spawnSync("git", ["rev-list", "--count", "--first-parent", "HEAD"], { encoding: "utf8" });
-  return Number(git.stdout ?? 0) % TURNS;
-}
 
 function faultOf(name: string): Fault {
   const found = FAULTS.find((fault) => fault.name === name);
