@@ -75,7 +75,7 @@ describe("AMQP client", () => {
     const sockets: net.Socket[] = [];
     let ended = 0;
     const silent = net.createServer((socket) => {
-      sockets.push(socket.on("error", () => {}).on("end", () => ended++).resume());
+      sockets.push(socket.on("error", () => {}).on("close", () => ended++).resume());
     });
     await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
     try {
