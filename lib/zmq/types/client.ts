@@ -46,11 +46,13 @@ export class Client extends RoundRobinSocket {
    */
   override sendBatch(batch: Batch, from = 0): number {
     let to = from;
-    let problem: Error | undefined;
-    for (; to < batch.frames && problem === undefined; to++) problem = severalFrames(batch, to, this.type);
-    if (problem === undefined) return super.sendBatch(batch, from);
-    if (--to === from) throw problem;
-    return from + super.sendBatch(batch.slice(from, to));
+    while (to < batch.frames) {
+      const error = severalFrames(batch, to, this.type);
+      if (error !== undefined && to === from) throw error;
+      if (error !== undefined) break;
+      to++;
+    }
+    return to === batch.frames ? super.sendBatch(batch, from) : from + super.sendBatch(batch.slice(from, to));
   }
 
   /** @ignore */

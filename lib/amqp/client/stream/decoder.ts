@@ -1,3 +1,4 @@
+import { type FrameReceiver, FrameSplitter } from "../../../bytes/frame_splitter.ts";
 import { ProtocolError } from "../../../errors.ts";
 import { readText } from "../../../bytes/text.ts";
 import { readUint32, readUint64 } from "../../types/uint.ts";
@@ -59,69 +60,38 @@ export class FrameReader {
 export type OnFrame = (key: number, fields: FrameReader) => void;
 
 /** Decodes frames under any chunking. The size of a frame is checked before anything is allocated for it. */
-export class StreamDecoder {
+export class StreamDecoder extends FrameSplitter<FrameReceiver> {
   /** The size limit of a frame without its length, in bytes. */
   frameMax: number;
 
   readonly #onFrame: OnFrame;
   readonly #reader = new FrameReader();
-  /** The first bytes of an incomplete frame. */
-  #carry: Uint8Array = new Uint8Array(0);
-  #carried = 0;
 
   constructor(frameMax: number, onFrame: OnFrame) {
+    super({});
     this.frameMax = frameMax;
     this.#onFrame = onFrame;
   }
 
-  /**
-   * Processes the next bytes.
-   *
-   * @throws {ProtocolError} a frame is malformed or too large
-   */
-  push(chunk: Uint8Array): void {
-    let bytes = chunk;
-    if (this.#carried > 0) {
-      this.#append(chunk);
-      bytes = this.#carry.subarray(0, this.#carried);
-    }
-    const at = this.#scan(bytes);
-    this.#carried = 0;
-    if (at < bytes.length) this.#append(bytes.subarray(at));
-    else if (bytes === chunk) this.#carry = NOTHING;
-  }
-
-  /** Reports the complete frames. @returns the position of the first incomplete one */
-  #scan(bytes: Uint8Array): number {
-    let at = 0;
-    while (bytes.length - at >= LENGTH) {
+  /** @throws {ProtocolError} a frame is malformed or too large */
+  protected override scan(bytes: Uint8Array, at: number, to: number): number {
+    for (;;) {
+      this.wanted = LENGTH;
+      if (to - at < LENGTH) return at;
       const size = readUint32(bytes, at);
       if (size > this.frameMax || size < HEAD) {
         throw new ProtocolError(
           `A frame of the stream protocol has ${size} bytes: the limit is ${this.frameMax}`,
         );
       }
-      const end = at + LENGTH + size;
-      if (end > bytes.length) break;
+      this.wanted = LENGTH + size;
+      const end = at + this.wanted;
+      if (end > to) return at;
       this.#reader.reset(bytes, at + LENGTH, end);
       const key = this.#reader.uint16();
       this.#reader.uint16(); // The version.
       this.#onFrame(key, this.#reader);
       at = end;
     }
-    return at;
-  }
-
-  #append(bytes: Uint8Array): void {
-    const size = this.#carried + bytes.length;
-    if (size > this.#carry.length) {
-      const grown = new Uint8Array(Math.max(size, 2 * this.#carry.length));
-      grown.set(this.#carry.subarray(0, this.#carried));
-      this.#carry = grown;
-    }
-    this.#carry.set(bytes, this.#carried);
-    this.#carried = size;
   }
 }
-
-const NOTHING = new Uint8Array(0);

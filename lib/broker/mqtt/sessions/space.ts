@@ -109,10 +109,14 @@ export class MqttSpace implements SessionSpace, WillSpace {
     return this.#declare(name, durable, owner, args, direct);
   }
 
+  /** The arguments of the queues of shared subscriptions. */
+  get #sharedArguments(): FieldTable {
+    return { "x-queue-type": "classic", "x-max-length": this.limits.sessionLimit };
+  }
+
   /** Returns the queue of a shared subscription, for another member. */
   shareQueue(name: string, filter: string): Queue {
-    const args: FieldTable = { "x-queue-type": "classic", "x-max-length": this.limits.sessionLimit };
-    const queue = this.#declare(name, true, this, args);
+    const queue = this.#declare(name, true, this, this.#sharedArguments);
     const binding = { queue: name, exchange: EXCHANGE, routingKey: bindingKeyOf(filter), arguments: {} };
     this.vhost.bindQueue(binding, this);
     this.#shared.set(queue, (this.#shared.get(queue) ?? 0) + 1);
@@ -263,7 +267,9 @@ export class MqttSpace implements SessionSpace, WillSpace {
       const { name, definition } = queue;
       if (!name.startsWith("mqtt-shared-") || this.#shared.has(queue)) continue;
       // A queue of a client may have such a name; those of MQTT have these arguments.
-      if (Object.keys(definition.arguments).join() === "x-queue-type,x-max-length") core.deleteQueue(queue);
+      if (Object.keys(definition.arguments).join() === Object.keys(this.#sharedArguments).join()) {
+        core.deleteQueue(queue);
+      }
     }
   }
 }
